@@ -1,0 +1,307 @@
+"""The people whose stories the demo tells; each has a number to themselves."""
+
+from datetime import date
+
+from clinic_crm.demo.history import Entry
+from clinic_crm.demo.people import Contact, Person, phone
+
+
+def the_cast(today: date) -> list[Person]:
+    """Return them in the order of their numbers, 1 first, as old as they always are."""
+    return [
+        Person(
+            1,
+            "Rosa",
+            "Alvarez",
+            "female",
+            _born(today, 67, 3, 14),
+            language="es",
+            preferred="Rosie",
+            phone=phone(101),
+            voicemail=True,
+            email="rosa.alvarez@example.com",
+            mail="no",
+            street="12 Lantern Row, Apt 3",
+            town="Harbour Point",
+            postal_code="02999",
+            history=(
+                Entry("allergy", "Penicillin", 4000, "patient", details="rash"),
+                Entry(
+                    "condition", "Osteoarthritis, right knee", 1500, "staff", "M17.11"
+                ),
+                Entry("condition", "Hypertension", 4400, "staff", "I10"),
+                Entry(
+                    "procedure",
+                    "Knee replacement, right",
+                    5,
+                    "staff",
+                    status="completed",
+                ),
+                Entry("medicine", "Amlodipine 5 mg", 4400, "staff"),
+                Entry("medicine", "Apixaban 2.5 mg twice a day", 5, "staff"),
+                Entry("family", "Mother: stroke at 71", 1500, "patient"),
+                Entry("social", "Lives with daughter, stairs", 40, "patient"),
+            ),
+            contacts=(
+                Contact(
+                    "Lucia Alvarez",
+                    "daughter",
+                    phone=phone(121),
+                    scopes=("schedule", "messages", "clinical"),
+                    days=120,
+                ),
+            ),
+        ),
+        Person(
+            2,
+            "Amina",
+            "Yusuf",
+            "female",
+            _born(today, 34, 6, 2),
+            phone=phone(102),
+            phone_fault="refused (21614)",
+            email="amina.yusuf@example.org",
+            mail_fault="refused (550)",
+            clinician="Dr Lin",
+            street="88 Ferry Landing",
+            town="Eastcove",
+            postal_code="02996",
+            history=(Entry("condition", "Migraine", 2000, "staff", "G43.909"),),
+        ),
+        Person(
+            3,
+            "George",
+            "Whitfield",
+            "male",
+            _born(today, 78, 1, 30),
+            phone=phone(103),
+            voicemail=True,
+            mail="",
+            street="4 Beacon Steps",
+            town="North Quay",
+            postal_code="02998",
+            history=(
+                Entry("condition", "Heart failure", 1200, "staff", "I50.9"),
+                Entry("medicine", "Furosemide 40 mg", 1200, "staff"),
+                Entry("medicine", "Bisoprolol 2.5 mg", 1100, "staff"),
+                Entry("social", "Lives alone, third floor, no lift", 300, "patient"),
+            ),
+        ),
+        Person(
+            4,
+            "Hannah",
+            "Cole",
+            "female",
+            _born(today, 45, 9, 9),
+            phone=phone(104),
+            email="hannah.cole@example.com",
+            history=(
+                Entry("procedure", "Appendectomy", 9, "imported", status="completed"),
+            ),
+        ),
+        Person(
+            5,
+            "Wei",
+            "Zhang",
+            "male",
+            _born(today, 52, 2, 17),
+            phone=phone(105),
+            history=(
+                # Found, and not yet talked about: nothing may name it to him.
+                Entry("condition", "Type 2 diabetes", 3, "staff", "E11.9", told=False),
+            ),
+        ),
+        Person(
+            6,
+            "Ana",
+            "Duarte",
+            "female",
+            _born(today, 36, 11, 5),
+            phone=phone(106),
+            email="ana.duarte@example.net",
+            street="31 Gullwing Ave",
+            town="Harbour Point",
+            postal_code="02999",
+        ),
+        Person(
+            7,
+            "Leo",
+            "Duarte",
+            "male",
+            _born(today, 6, 5, 21),
+            phone=phone(106),
+            street="31 Gullwing Ave",
+            town="Harbour Point",
+            postal_code="02999",
+            history=(Entry("condition", "Asthma", 700, "proxy", "J45.909"),),
+            contacts=(
+                Contact(
+                    "Ana Duarte",
+                    "mother",
+                    phone=phone(106),
+                    email="ana.duarte@example.net",
+                    scopes=("schedule", "messages", "clinical"),
+                    responsible=True,
+                    person=6,
+                ),
+            ),
+        ),
+        Person(8, "Paul", "Obi", "male", _born(today, 41, 8, 8), phone=phone(107)),
+        Person(
+            9,
+            "Ines",
+            "Moreau",
+            "female",
+            _born(today, 29, 12, 1),
+            phone=phone(108),
+            clinician="Dr Lin",
+        ),
+        Person(
+            10,
+            "Diego",
+            "Silva Peña",
+            "male",
+            _born(today, 46, 11, 2),
+            language="es",
+            phone=phone(109),
+            history=(
+                Entry(
+                    "procedure",
+                    "Hernia repair",
+                    6,
+                    "staff",
+                    status="completed",
+                ),
+            ),
+        ),
+        Person(
+            11,
+            "Margaret",
+            "O'Brien",
+            "female",
+            _born(today, 81, 4, 25),
+            preferred="Peg",
+            email="peg.obrien@example.com",
+            sms="",
+        ),
+        Person(12, "Kwame", "Mensah", "male", _born(today, 57, 7, 7), phone=phone(110)),
+        Person(
+            13,
+            "Layla",
+            "Mansour",
+            "female",
+            _born(today, 38, 10, 10),
+            phone=phone(111),
+            email="layla.mansour@example.org",
+        ),
+        Person(
+            14, "Li-Hua", "Chen", "female", _born(today, 63, 1, 12), phone=phone(112)
+        ),
+        Person(
+            15,
+            "Priya",
+            "Raman",
+            "female",
+            _born(today, 31, 3, 3),
+            phone=phone(113),
+        ),
+        Person(16, "Yusuf", "Demir", "male", _born(today, 49, 5, 30), phone=phone(114)),
+        Person(
+            17,
+            "Seán",
+            "Murphy",
+            "male",
+            _born(today, 70, 2, 2),
+            phone=phone(115),
+            email="sean.murphy@example.com",
+        ),
+        Person(
+            18, "Fatou", "Diallo", "female", _born(today, 27, 9, 19), phone=phone(116)
+        ),
+        Person(
+            19,
+            "Calvin",
+            "Brooks",
+            "male",
+            _born(today, 55, 6, 14),
+            phone=phone(117),
+            sms="yes",
+        ),
+        Person(
+            20,
+            "Elena",
+            "Petrova",
+            "female",
+            _born(today, 60, 12, 24),
+            phone=phone(118),
+        ),
+        Person(21, "Suryani", "", "female", _born(today, 44, 4, 4), phone=phone(119)),
+        Person(
+            22,
+            "Mei-Ling",
+            "Wong-Baker",
+            "female",
+            _born(today, 35, 8, 18),
+            phone=phone(120),
+        ),
+        Person(
+            23,
+            "Abdel-Karim",
+            "El-Sayed",
+            "male",
+            _born(today, 66, 10, 1),
+            phone=phone(122),
+        ),
+        Person(
+            24,
+            "Dolores",
+            "Ibáñez Ríos",
+            "female",
+            _born(today, 74, 7, 29),
+            language="es",
+            preferred="Lola",
+            phone=phone(123),
+        ),
+        # Rosa, taken in a second time with a slip: the two can be made one.
+        Person(
+            25,
+            "Rosa",
+            "Alvarez Ruiz",
+            "female",
+            _born(today, 67, 3, 14),
+            language="es",
+            phone=phone(125),
+            town="Eastcove",
+            postal_code="02996",
+            history=(Entry("allergy", "Latex", 20, "patient"),),
+        ),
+        # Leo's sister: old enough to come alone, and her visit is nobody's business.
+        Person(
+            26,
+            "Bruna",
+            "Duarte",
+            "female",
+            _born(today, 16, 2, 8),
+            phone=phone(124),
+            street="31 Gullwing Ave",
+            town="Harbour Point",
+            postal_code="02999",
+            contacts=(
+                Contact(
+                    "Ana Duarte",
+                    "mother",
+                    phone=phone(106),
+                    email="ana.duarte@example.net",
+                    scopes=("schedule", "messages", "clinical"),
+                    responsible=True,
+                    person=6,
+                ),
+            ),
+        ),
+    ]
+
+
+def _born(today: date, age: int, month: int, day: int) -> date:
+    """Return the birthday on which somebody who is ``age`` today was born."""
+    this_year = date(today.year, month, day)
+    return date(today.year - age - (this_year > today), month, day)
