@@ -1,0 +1,1 @@
+"""The door: signing in, second factors, sessions, the lock, and leaving."""

@@ -1,0 +1,1 @@
+"""Pages about logins, the audit, long work and drafts."""
