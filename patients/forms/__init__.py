@@ -1,0 +1,1 @@
+"""Forms about patients, a file a subject."""

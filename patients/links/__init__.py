@@ -1,0 +1,1 @@
+"""Links for patients: one purpose each, behind a birth date, opened under ``/p/``."""
