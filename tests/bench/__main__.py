@@ -16,8 +16,12 @@ from tests.bench.measure import say
 def main() -> None:
     """Fill a database and print every figure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--patients", type=int, default=100_000, help="for the search")
-    parser.add_argument("--only", choices=("work", "search"), help="leave out the rest")
+    parser.add_argument(
+        "--patients", type=int, default=100_000, help="for the search or the import"
+    )
+    parser.add_argument(
+        "--only", choices=("work", "search", "import"), help="leave out the rest"
+    )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
         os.environ |= {
@@ -38,6 +42,9 @@ def main() -> None:
         say(f"On {connection.vendor}, {os.cpu_count()} cores")
         from tests.bench import search, work  # noqa: PLC0415
 
+        if wanted.only == "import":
+            work.import_patients(wanted.patients)
+            return
         if wanted.only != "search":
             for figure in (work.import_patients, work.plan_reminders, work.dispatch):
                 figure()

@@ -86,7 +86,7 @@ def _figures(chance: Random, nora: User, otto: User, count: int) -> None:
 def _fill(chance: Random, count: int, site: Site, north: Site) -> None:
     given = _weighted(English.first_names, Spanish.first_names)
     family = _weighted(English.last_names, Spanish.last_names)
-    fields = [f for f in Patient._meta.concrete_fields if not f.primary_key]
+    names = [f.attname for f in Patient._meta.concrete_fields if not f.primary_key]
     first = (
         Patient.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     ) + 1
@@ -104,13 +104,9 @@ def _fill(chance: Random, count: int, site: Site, north: Site) -> None:
         with transaction.atomic():
             insert_rows(
                 Patient,
-                ["id", *(f.attname for f in fields)],
-                [
-                    (p.pk, *(f.get_db_prep_save(getattr(p, f.attname), connection)
-                             for f in fields))
-                    for p in people
-                ],
-            )  # fmt: skip
+                ["id", *names],
+                [(p.pk, *(getattr(p, name) for name in names)) for p in people],
+            )
             _fill_around(chance, people, site, north)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,13 +11,13 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.bench.measure import rate_of, show
+from tests.bench.measure import rate_of, say, show
 
 IMPORTED, PLANNED, SENT = 5_000, 20_000, 400
 
 
-def import_patients() -> None:
-    """Import a list with everything, beside one bare row a patient."""
+def import_patients(count: int = IMPORTED) -> None:
+    """Import a list with everything, beside one bare row a patient; and its memory."""
     from patients.importing import import_files  # noqa: PLC0415
     from patients.models import Patient  # noqa: PLC0415
     from tests.factories import SiteFactory  # noqa: PLC0415
@@ -27,7 +28,7 @@ def import_patients() -> None:
         + [
             f"B-{n},Given{n % 977},Family{n % 1301},19{n % 80 + 10}-03-14,"
             f"617 555 {n % 10000:04d},p{n}@example.com,yes"
-            for n in range(IMPORTED)
+            for n in range(count)
         ]
     )
 
@@ -41,14 +42,22 @@ def import_patients() -> None:
             batch_size=500,
         )
 
-    baseline = rate_of(IMPORTED, bare)
+    baseline = rate_of(count, bare)
     Patient.objects.all().delete()
     site = SiteFactory()
+    before = _memory()
     rate = rate_of(
-        IMPORTED,
+        count,
         lambda: import_files([("b.csv", text)], site=site, by=None, dry_run=False),
     )
     show("import of patients", rate, "csv and bulk_create, 1 row each", baseline)
+    say(f"  memory: {before:.0f} MiB before {count:,} rows, {_memory():.0f} MiB after")
+
+
+def _memory() -> float:
+    """Return how much memory this process holds now, in MiB; Linux alone says so."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def plan_reminders() -> None:
