@@ -129,7 +129,7 @@ def load_warnings(
     flags = Flag.objects.filter(
         live_flags(), flags_for(user), category=Flag.Category.SAFETY
     )
-    plans = SafeContactPlan.objects.filter(ended_at=None)
+    plans = SafeContactPlan.objects.in_force()
     columns = [_rows_of(flags, _FLAG), _rows_of(plans, _PLAN)]
     if clinical:
         entries = HistoryEntry.objects.filter(kind__in=_NOTABLE)

@@ -207,6 +207,7 @@ def register() -> None:
                 "country": "",
                 "deceased_on": None,
                 "death_told_by": "",
+                "death_corrected_at": None,
                 "legal_hold": "",
             },
             hides=frozenset({"version", "is_demo", "merged_into", "erased_at"}),

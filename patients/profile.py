@@ -202,14 +202,18 @@ def correct_death(*, patient_id: int, reason: str, by: User) -> Patient:
     """Take back a death that was noted by mistake; locks the patient.
 
     What was taken back then is not promised anew by itself: the apps above put before
-    a person what the patient was not told meanwhile (``death_corrected``).
+    a person what the patient was not told meanwhile (``death_corrected``). A list that
+    still has them among the dead is not believed from now on.
     """
     patient = lock_patient(patient_id)
     if patient.deceased_on is None:
         return patient
     patient.deceased_on, patient.death_told_by = None, ""
+    patient.death_corrected_at = timezone.now()
     patient.version += 1
-    patient.save(update_fields=["deceased_on", "death_told_by", "version"])
+    patient.save(
+        update_fields=["deceased_on", "death_told_by", "death_corrected_at", "version"]
+    )
     note_change(patient, ["deceased_on"], by, reason=reason)
     for _key, tell in death_corrected:
         tell(patient)

@@ -171,6 +171,8 @@ class Comparison:
     def _compare_fields(self, patient: Patient) -> set[str]:
         changed = set()
         lived = patient.deceased_on is None
+        if lived and patient.death_corrected_at:
+            self._disbelieve_death()
         for name, value in self.row.fields.items():
             if getattr(patient, name) != value:
                 setattr(patient, name, value)
@@ -185,6 +187,15 @@ class Comparison:
             self.changes.patients.append(patient)
             self.changes.fields |= changed | {"version"}
         return changed
+
+    def _disbelieve_death(self) -> None:
+        """Leave somebody alive of whom a person here knows it better than the list."""
+        died_on = self.row.fields.pop("deceased_on", None)
+        if died_on or self.row.has_died:
+            self.row.has_died = False
+            self.row.warn(
+                "deceased", _("has died by this list; somebody here corrected that")
+            )
 
     def _note_death(self, patient: Patient) -> bool:
         if not self.row.has_died or patient.deceased_on:

@@ -41,7 +41,8 @@ GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
 #: What tells of health, in the patient's own words: not for the front desk.
 OF_HEALTH = frozenset({"what_matters", "top_worry", "wants_to_know"})
 _HISTORY = "patients.view_historyentry"
-#: What nobody is asked about: a hold on either is one on both.
+#: What nobody is asked about: a hold on either is one on both, and so is a death that
+#: somebody corrected.
 NOT_ASKED = frozenset(
     {
         "id",
@@ -50,6 +51,7 @@ NOT_ASKED = frozenset(
         "version",
         "is_demo",
         "legal_hold",
+        "death_corrected_at",
         "erased_at",
     }
 )
@@ -122,8 +124,9 @@ def before(ledger: Ledger, answers: Answers) -> None:
         if answers.get(key) == LOST
         for name in names
     }
-    if lost.legal_hold and not kept.legal_hold:
-        chosen["legal_hold"] = lost.legal_hold
+    for name in ("legal_hold", "death_corrected_at"):
+        if getattr(lost, name) and not getattr(kept, name):
+            chosen[name] = getattr(lost, name)
     ledger.change(kept, **chosen)
 
 

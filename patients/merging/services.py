@@ -231,14 +231,15 @@ def forget_not_the_same(*, patient_id: int, other_id: int, by: User) -> None:
 def follow_merges() -> int:
     """Carry on what was written to a lost record while it was being merged.
 
-    Whoever was just adding a row to it waited for the merge and then finished. Returns
-    how many rows that were.
+    Whoever was just adding a row to it waited for the merge and then finished. A record
+    kept here may have become part of a third one meanwhile; that merge, being later,
+    carries the rows on. Returns how many rows that were.
     """
     carried = 0
     fresh = PatientMerge.objects.filter(
         at__gt=timezone.now() - FOLLOWED, undone_at=None
     )
-    for pk in fresh.values_list("pk", flat=True):
+    for pk in fresh.order_by("pk").values_list("pk", flat=True):
         with logged(f"merge {pk}: following"):
             carried += _follow(pk)
     return carried
@@ -257,7 +258,7 @@ def _follow(merge_id: int) -> int:
     with transaction.atomic():
         pair = _locked(merge.kept_id, merge.lost_id)
         merge = PatientMerge.objects.select_for_update().get(pk=merge_id)
-        if merge.undone_at or pair.kept.merged_into_id:
+        if merge.undone_at:
             return 0
         ledger = Ledger(pair, merge.by)
         ledger.left.update(merge.dropped["left"])

@@ -169,6 +169,14 @@ class Patient(AboutPatient):
     death_told_by = models.CharField(
         _("who told us"), max_length=120, blank=True, help_text=_("Of the death.")
     )
+    death_corrected_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "When somebody here took back a death; a list cannot note it anew."
+        ),
+    )
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
     merged_into = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+"

@@ -27,7 +27,7 @@ from patients.models import (
     Patient,
     PatientTerm,
 )
-from patients.profile import change_profile
+from patients.profile import change_profile, correct_death
 from patients.queries import consents_of
 from patients.search import find_patients
 from patients.services import NO_CONSENT_YET, record_consent
@@ -914,6 +914,22 @@ def test_a_death_in_a_file_takes_back_what_was_promised_and_asks_about_visits(mo
     assert item.sentence == (
         "Has died. Cancel what still stands: Tue 24 Nov, 10:00 with Dr Rao"
     )
+
+
+@pytest.mark.parametrize(
+    "death", [{"deceasedDateTime": "2026-11-22"}, {"deceasedBoolean": True}]
+)
+def test_a_death_that_somebody_here_corrected_is_not_noted_anew(monday, death):
+    died = ndjson(PERSON | death)
+    bring_text(died)
+    correct_death(
+        patient_id=Patient.objects.get().pk,
+        reason="She stands before me.",
+        by=member_of_staff("nora", Role.NURSE),
+    )
+    again = bring_text(died)
+    assert Patient.objects.get().deceased_on is None
+    assert [problem.field for problem in again.problems] == ["deceased"]
 
 
 def test_nobody_saves_an_old_page_over_what_a_file_brought():

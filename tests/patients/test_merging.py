@@ -370,6 +370,19 @@ def test_what_came_to_the_lost_record_meanwhile_follows(grace, gracie, femi):
     assert follow_merges() == 0
 
 
+def test_it_follows_through_a_second_merge(grace, gracie, femi):
+    third = patient("Grace Ann Okafor")
+    merge(grace, gracie, femi)
+    merge(third, grace, femi)
+    late = reply(gracie)
+    visit = booked(gracie, at=at(10))
+    assert follow_merges() > 0
+    late.refresh_from_db()
+    assert (late.patient, late.conversation.patient) == (third, third)
+    assert third.appointments.get() == visit
+    assert follow_merges() == 0
+
+
 @pytest.mark.parametrize("opened", [False, True])
 def test_what_is_promised_that_very_second_is_kept(grace, gracie, femi, monday, opened):
     if opened:
