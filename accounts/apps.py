@@ -20,10 +20,12 @@ class AccountsConfig(AppConfig):
         from accounts.drafts import sweep_drafts
         from accounts.figures import figures, tell_machinery
         from accounts.jobs import sweep_jobs
+        from accounts.leaving import leaving
         from accounts.models import AuditedPatient, AuditEvent, AuditSeal
         from accounts.once import sweep_submissions
         from accounts.policies import SIGNED_IN, Policy, policies, public
         from accounts.roles import sync_roles
+        from accounts.roster import left_on_roster
         from accounts.throttling import sweep_throttles
         from accounts.ticks import ticks
         from core.triggers import keep
@@ -60,6 +62,7 @@ class AccountsConfig(AppConfig):
         ticks.add("accounts.sweep_drafts", sweep_drafts)
         ticks.add("accounts.sweep_jobs", sweep_jobs)
         figures.add("accounts", tell_machinery)
+        leaving.add("accounts.duty", left_on_roster)
         # After all that a pass writes.
         ticks.add("accounts.seal", seal)
         keep(AuditEvent, once=["seal_id"])

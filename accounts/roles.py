@@ -29,6 +29,7 @@ class Role(TextChoices):
 
 #: The front desk sees who comes when, and how to reach them: nothing clinical.
 _DESK = {
+    "accounts.view_duty",
     "patients.view_patient",
     "patients.add_patient",
     "patients.change_patient",
@@ -62,11 +63,12 @@ _SET_UP = {
         ("accounts", "site"),
         ("accounts", "staffedhours"),
         ("accounts", "clinician"),
+        ("accounts", "duty"),
         ("accounts", "user"),
         ("appointments", "visittype"),
         ("appointments", "cadencestep"),
         ("appointments", "bookablehours"),
-        ("messaging", "breaker"),
+        ("messaging", "template"),
     )
     for verb in ("view", "add", "change")
 } | {
@@ -78,7 +80,8 @@ _SET_UP = {
     "accounts.view_job",
     "accounts.view_throttle",
     "admin.view_logentry",
-    "messaging.view_template",
+    "messaging.view_breaker",
+    "messaging.change_breaker",
 }
 
 PERMISSIONS: dict[Role, set[str]] = {

@@ -1,5 +1,5 @@
 """Staff, places and the machinery in Django admin."""
 
-from accounts.admin import machinery, places, staff
+from accounts.admin import duty, machinery, places, staff
 
-__all__ = ["machinery", "places", "staff"]
+__all__ = ["duty", "machinery", "places", "staff"]

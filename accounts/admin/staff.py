@@ -31,6 +31,7 @@ from accounts.door.services import end_sessions, reset_factors
 from accounts.leaving import leave, other_managers
 from accounts.models import AuditEvent, Clinician, User
 from accounts.roles import Role
+from core.phones import to_e164
 
 
 class RolesField(forms.ModelMultipleChoiceField):
@@ -58,6 +59,17 @@ class RoleFilter(admin.SimpleListFilter):
 
 class StaffForm(UserChangeForm):
     """A member of staff; somebody must stay who can manage."""
+
+    def clean_phone(self) -> str:
+        """Return the mobile as E.164; without a country code it is of their site's."""
+        typed: str = self.cleaned_data.get("phone", "")
+        if not typed:
+            return ""
+        site = self.instance.sites.first() if self.instance.pk else None
+        number = to_e164(typed, site.region if site else "US")
+        if number is None:
+            raise ValidationError(gettext("This is not a phone number."))
+        return number
 
     def clean(self) -> dict[str, Any]:
         """Refuse to take the last manager's role or login away; locks the others."""
@@ -109,6 +121,7 @@ class StaffAdmin(HouseAdmin, UserAdmin):
                     "password",
                     "name",
                     "email",
+                    "phone",
                     "language",
                     "last_login",
                 )
@@ -226,7 +239,10 @@ class StaffAdmin(HouseAdmin, UserAdmin):
             )
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and db_field.name == "email":
-            field.help_text = _("Where colleagues reach them. Nothing is sent there.")
+            field.help_text = _(
+                "Where colleagues reach them, and word of urgent work on duty when no "
+                "text does."
+            )
         return field
 
     def save_model(

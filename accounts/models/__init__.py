@@ -1,6 +1,7 @@
 """Who works here, where, and when; who did what; whether the machinery is alive."""
 
 from accounts.models.audit import AuditedPatient, AuditEvent, AuditSeal
+from accounts.models.duty import Duty
 from accounts.models.machinery import Draft, Heartbeat, Job, Submission, Throttle
 from accounts.models.places import (
     Language,
@@ -17,6 +18,7 @@ __all__ = [
     "AuditedPatient",
     "Clinician",
     "Draft",
+    "Duty",
     "Heartbeat",
     "Job",
     "Language",

@@ -77,6 +77,12 @@ class Site(models.Model):
         default="911",
         help_text=_("What a text tells somebody to ring who may be in danger."),
     )
+    crisis_number = models.CharField(
+        _("crisis number"),
+        max_length=12,
+        default="988",
+        help_text=_("What a text names to somebody who may hurt themselves."),
+    )
     after_hours_plan = models.TextField(
         _("after-hours plan"),
         blank=True,

@@ -33,6 +33,12 @@ class User(AbstractUser):
         blank=True,
         help_text=_("The language of their pages; the browser's when empty."),
     )
+    phone = models.CharField(
+        _("mobile"),
+        max_length=20,
+        blank=True,
+        help_text=_("Where a text finds them on duty, such as +1 617 555 0100."),
+    )
 
     sessions_ended = models.PositiveIntegerField(
         _("sessions ended"),

@@ -29,7 +29,7 @@ from accounts.models import (
 from accounts.roles import Role
 from accounts.ticks import beat, run_pass
 from appointments.models import BookableHours, VisitType
-from messaging.models import Breaker, Template
+from messaging.models import Template
 from tests.factories import (
     SiteFactory,
     UserFactory,
@@ -178,7 +178,6 @@ def fill(numbers: range) -> None:
         )
         kind = VisitType.objects.create(name=f"Type {n}")
         kind.cadence.create(days_before=1)
-        Breaker.objects.create(provider=f"gateway {n}")
         Template.objects.create(key=f"text {n}", language="en", body="Hello {first}")
         beat(f"part {n}")
         Job.objects.create(
@@ -237,6 +236,7 @@ def test_what_is_changed_is_on_the_record_by_field_and_without_values(client, ad
             "language": "en",
             "phone": site.phone,
             "emergency_number": "911",
+            "crisis_number": "988",
         }
         | hours,
     )
@@ -416,20 +416,6 @@ def test_what_is_in_a_job_stays_out_of_sight(client, ada):
     page = client.get(reverse("admin:accounts_job_change", args=[job.pk]))
     assert page.status_code == 200
     assert b"Okafor" not in page.content
-
-
-def test_a_gateway_is_switched_off_before_it_ever_failed(client, ada):
-    add = reverse("admin:messaging_breaker_add")
-    assert b"tried again soon" not in client.get(add).content
-    client.post(add, {"provider": "simulated", "state": "off"})
-    breaker = Breaker.objects.get()
-    assert (breaker.provider, breaker.state) == ("simulated", "off")
-    again = client.post(add, {"provider": "simulated", "state": "off"})
-    assert "in the list already" in str(again.context["adminform"].form.errors)
-    change = reverse("admin:messaging_breaker_change", args=[breaker.pk])
-    client.post(change, {"state": "closed", "provider": "other"})
-    breaker.refresh_from_db()
-    assert (breaker.provider, breaker.state) == ("simulated", "closed")
 
 
 def test_ones_own_password_is_changed_where_everybodys_is(client, ada):

@@ -118,8 +118,8 @@ UNLISTED = {
     "LogEntry": "object_repr",
     "VisitType": "name",
     "BookableHours": "pk",
-    "Breaker": "provider",
     "Template": "body",
+    "Duty": "user__email",
 }
 
 

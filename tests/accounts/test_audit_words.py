@@ -61,6 +61,9 @@ OTHER_HEADING = {
     "today": "the day",
     "appointments:schedule": "the day",
     "patients:patient_find": "without htmx, the list of patients",
+    "messaging:operations_lately": "its tab",
+    "messaging:operations_promises": "its tab",
+    "messaging:operations_test": "its tab",
 }
 
 

@@ -41,7 +41,9 @@ FREE = {
     "appointments:appointment_link": "shows what it makes, this once",
     "patients:intake_link": "shows what it makes, this once",
     "links:": "a patient's: what it opens guards itself",
+    "messaging:duty_alert": "to know of it twice is to know of it",
     "messaging:twilio_": "Twilio's own id is unique",
+    "messaging:leave": "to have left twice is to have left once",
 }
 
 
