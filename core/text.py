@@ -3,11 +3,15 @@
 import re
 import unicodedata
 
-#: What NUL, other controls and direction overrides become in text from outside:
-#: PostgreSQL refuses NUL, and an override can make a text read as another.
+#: What text from outside loses: PostgreSQL refuses NUL and half characters, controls
+#: do harm on paper and in logs, and an override or isolate of direction can make a text
+#: read as another. Marks that only say which way a name runs stay.
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufeff]|[\ud800-\udfff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff"
+    "\ufff9-\ufffb\ufffe\uffff]|[\ud800-\udfff]"
 )
+#: What other systems end a line with.
+_LINE_ENDS = re.compile("\r\n|[\r\x85\u2028\u2029]")
 
 #: Letters that say which way a text runs, and what holds it apart from what surrounds
 #: it (Unicode Standard Annex 9).
@@ -17,7 +21,7 @@ _LEFT, _RIGHT, _END = "\u2066", "\u2067", "\u2069"
 
 def clean(text: str) -> str:
     """Return text from outside without what no honest message contains, as NFC."""
-    return unicodedata.normalize("NFC", _UNSAFE.sub("", text))
+    return unicodedata.normalize("NFC", _UNSAFE.sub("", _LINE_ENDS.sub("\n", text)))
 
 
 def isolated(text: str, *, right_to_left: bool) -> str:

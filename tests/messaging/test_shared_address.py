@@ -6,10 +6,18 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from accounts.ticks import run_pass
 from messaging.inbound import handle_received, receive
-from messaging.models import Conversation
+from messaging.models import Conversation, Message
 from patients.models import ContactPerson, ContactPoint
-from tests.factories import SiteFactory, come_in, member_of_staff, patient
+from tests.factories import (
+    SiteFactory,
+    booked,
+    clinician,
+    come_in,
+    member_of_staff,
+    patient,
+)
 from tests.test_queries import BRACKETS, MOST
 from worklist.models import WorkItem
 from worklist.queries import items_of
@@ -135,3 +143,32 @@ def test_asking_for_it_from_another_site_is_written_of_all(client, family):
     assert client.get(f"/inbox/{Conversation.objects.get().pk}/").status_code == 404
     refused = AuditEvent.objects.get(verb=AuditEvent.Verb.REFUSED)
     assert about(refused) == {who.pk for who in family}
+
+
+@pytest.mark.parametrize(
+    "body", ["hello", "ok", "1", "7", "Ana", "what time?", "please cancel", "HELP"]
+)
+def test_what_is_said_back_to_a_shared_number_names_nobody(family, body):
+    """ "1 Ana, 2 Leo" is asked only inside a household that agreed to it: there is no
+    such agreement yet, so a person asks.
+    """
+    text(body)
+    run_pass()
+    message = Message.objects.get(direction="in")
+    assert message.patient is None
+    assert Conversation.objects.get().state == "waiting"
+    sent = " ".join(
+        Message.objects.filter(direction="out").values_list("body", flat=True)
+    )
+    assert not {"Ann", "Bea", "Carl", "Brand"} & set(sent.split())
+
+
+def test_two_adults_on_one_number_stay_two_conversations(family):
+    ann, bea, _carl = family
+    for who in (ann, bea):
+        visit = booked(who, site=who.sites.get(), clinician=clinician(f"Dr {who.pk}"))
+        assert visit.patient == who
+    run_pass()
+    texts = Message.objects.filter(direction="out", channel="sms")
+    assert {text.patient for text in texts} == {ann, bea}
+    assert {text.conversation.patient for text in texts} == {ann, bea}
