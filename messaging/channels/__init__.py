@@ -1,43 +1,45 @@
-"""The ways out. Only ``messaging/dispatch.py`` may import from here.
+"""The ways out. Only those who hand over may import from here (see pyproject.toml).
 
 A channel is a module with a class that has ``send`` and ``find``; to add one, copy the
-simplest and name it in ``dispatch._client``.
+simplest and name it in ``clients.client_of``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Protocol
 
-from django.utils.translation import gettext_noop
-
+from messaging.codes import Failure
 from messaging.models import Message
 
-
-class Failure(Enum):
-    """What a failed send says about what may be done next, in words for staff."""
-
-    #: Provably not sent: throttled, refused connection. The same message, later.
-    TRY_LATER = "try later"
-    #: It may have been sent: timeout, reset, 5xx. Never again blindly.
-    UNKNOWN = gettext_noop("unknown")
-    #: This address will never take it.
-    BAD_ADDRESS = gettext_noop("bad address")
-    #: The recipient has told the provider to stop us.
-    OPTED_OUT = gettext_noop("opted out")
-    #: This message will never be taken: blocked, too long, refused for its content.
-    REFUSED = gettext_noop("refused")
-    #: Ours to mend, and every message would fail: credentials, sender, region.
-    CONFIG = "config"
+__all__ = [
+    "ChannelClient",
+    "ChannelError",
+    "Failure",
+    "HandedOver",
+    "Listed",
+    "Outgoing",
+]
 
 
 class ChannelError(Exception):
-    """A message was not, or perhaps not, handed over."""
+    """A message was not, or perhaps not, handed over.
 
-    def __init__(self, failure: Failure, code: str = "", detail: str = "") -> None:
+    ``retry_after``: the seconds a provider asked us to leave it alone, when it did.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        code: str = "",
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{failure.value} {code} {detail}".strip())
         self.failure = failure
         self.code = code
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Outgoing:
     status_url: str
     #: The name of whoever sends it must not be seen either.
     neutral: bool = False
+    #: Where one click ends mails of this kind (RFC 8058); blank where none does.
+    leave_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,24 @@ class HandedOver:
     provider_id: str
     sender: str
     state: Message.State = Message.State.ACCEPTED
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A message as the provider's own list has it, from us or to us.
+
+    ``at`` is when the provider last touched it (UTC), None where it does not say.
+    """
+
+    provider_id: str
+    inbound: bool
+    status: str
+    code: str
+    from_address: str
+    to_address: str
+    body: str
+    media_count: int
+    at: datetime | None
 
 
 class ChannelClient(Protocol):
@@ -79,3 +101,8 @@ class ChannelClient(Protocol):
         self, to: str, body: str, since: datetime, known: set[str]
     ) -> HandedOver | None:
         """Return a message the provider has and we do not know of, if there is one."""
+
+    def recent(self, since: datetime) -> Iterable[Listed]:
+        """Return what the provider has had to do for us since an instant, the newest
+        first; nothing where ``can_find`` is false.
+        """

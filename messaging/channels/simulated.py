@@ -1,8 +1,9 @@
 """A phone and a mailbox in the browser, in place of Twilio and SMTP."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from messaging.channels import HandedOver, Outgoing
+from messaging.channels import HandedOver, Listed, Outgoing
 from messaging.models import Message
 
 
@@ -25,3 +26,7 @@ class SimulatedChannel:
     ) -> HandedOver | None:
         """Return None: nothing is ever lost on the way to this page."""
         return None
+
+    def recent(self, since: datetime) -> Iterable[Listed]:
+        """Return nothing: the page keeps no list of its own."""
+        return ()
