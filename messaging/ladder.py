@@ -6,12 +6,14 @@ has ``gate.py``.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -25,6 +27,7 @@ from messaging.models import Message, Notice
 from messaging.purposes import PURPOSES, RANKS, Rung
 from messaging.reach import UNSAFE, allows, by, obeys, reach_of
 from messaging.services import withdraw_queued
+from messaging.texts import remembered
 from messaging.writing import write
 from patients.models import Channel
 from patients.recipients import Recipient
@@ -69,10 +72,15 @@ def open_due() -> int:
         due += families.of_siblings(due, soon)
         due.sort(key=_bundle)
         bundled = [list(bundle) for _key, bundle in groupby(due, key=_bundle)]
-        for notices in families.merged(bundled):
-            with logged(f"notice {notices[0].pk}: opening"), transaction.atomic():
-                start_rung(notices, 0)
-                opened += len(notices)
+        prefetch_related_objects(due, "patient", "about_patient", "contact_person")
+        known = None
+        with logged("who is to learn it, of all at once"), transaction.atomic():
+            known = families.recipients_now(due)
+        with remembered():
+            for notices in families.merged(bundled):
+                with logged(f"notice {notices[0].pk}: opening"), transaction.atomic():
+                    start_rung(notices, 0, known=known)
+                    opened += len(notices)
     return opened
 
 
@@ -84,23 +92,41 @@ def _bundle(notice: Notice) -> tuple[str, bool, int]:
     )
 
 
-def start_rung(notices: Sequence[Notice], rung: int) -> Message | None:
+@dataclass(frozen=True)
+class Again:
+    """The same words once more: an address that failed, and when to try it anew."""
+
+    address: str
+    at: datetime
+
+
+def start_rung(
+    notices: Sequence[Notice],
+    rung: int,
+    again: Again | None = None,
+    *,
+    known: Mapping[int, Recipient | None] | None = None,
+) -> Message | None:
     """Start the first rung from ``rung`` on that can be tried; else hand over.
 
     ``notices`` have one purpose; those whose recipients are no longer one person part
-    here. A rung whose address failed is tried with the recipient's next one. Returns
-    the (first) queued message, or None when no rung was left. A few queries a call;
-    runs in the caller's transaction.
+    here. A rung whose address failed is tried with the recipient's next one and, when
+    there is none, with the address of ``again`` when its time has come. Returns the
+    (first) queued message, or None when no rung was left. A few queries a call, fewer
+    where it is ``known`` who is to learn each notice; runs in the caller's transaction.
     """
     messages = [
-        _start(group, recipient, rung)
-        for group, recipient in families.by_recipient(notices)
+        _start(group, recipient, rung, again)
+        for group, recipient in families.by_recipient(notices, known)
     ]
     return next((message for message in messages if message), None)
 
 
 def _start(
-    notices: Sequence[Notice], recipient: Recipient | None, rung: int
+    notices: Sequence[Notice],
+    recipient: Recipient | None,
+    rung: int,
+    again: Again | None = None,
 ) -> Message | None:
     """Start a rung for notices to one person."""
     about = notices[0].about_patient
@@ -117,6 +143,8 @@ def _start(
     if _settle(notices, recipient):
         # Somebody who has not been tried yet starts at the first rung.
         rung = 0
+    if first.user is not None:
+        return _tell_colleague(notices, recipient, rung)
     if first.address or first.about_patient is None:
         return _answer(notices, recipient)
     reach = reach_of(
@@ -130,13 +158,16 @@ def _start(
     deadline = min(notice.deadline for notice in notices)
     for number in range(rung, len(ladder)):
         channel = ladder[number].channel
-        address, why_not = reach.address(ladder[number], _tried(first, channel))
+        tried = _tried(first, channel)
+        now = timezone.now()
+        address, why_not = reach.address(ladder[number], tried)
+        if not address and again is not None and number == rung:
+            address, why_not = reach.address(ladder[number], tried - {again.address})
+            now = again.at
         if not address:
             whys += [] if reach.wish else why_not
             continue
-        moment = reach.moment(
-            ladder[number], timezone.now(), zone(first.zone), deadline
-        )
+        moment = reach.moment(ladder[number], now, zone(first.zone), deadline)
         if moment is None:
             whys.append(by(channel, say(gettext_noop("no safe hour in time"))))
             continue
@@ -178,7 +209,7 @@ def _settle(notices: Sequence[Notice], recipient: Recipient) -> bool:
 def _answer(notices: Sequence[Notice], recipient: Recipient) -> Message | None:
     """Write back to the address that wrote to us, and only there."""
     first, whys = notices[0], list[dict[str, Any]]()
-    channel = PURPOSES[first.purpose].ladder[0].channel
+    channel = Channel.EMAIL if "@" in first.address else Channel.SMS
     plan = recipient.plan
     if first.address in _tried(first, channel):
         pass
@@ -196,8 +227,39 @@ def _answer(notices: Sequence[Notice], recipient: Recipient) -> Message | None:
     return None
 
 
+def _tell_colleague(
+    notices: Sequence[Notice], recipient: Recipient, rung: int
+) -> Message | None:
+    """Write to a member of staff: to their mobile, then by email, at any hour."""
+    first, whys = notices[0], list[dict[str, Any]]()
+    ladder = PURPOSES[first.purpose].ladder
+    for number in range(rung, len(ladder)):
+        channel = ladder[number].channel
+        address = address_of_colleague(first, channel)
+        if not address or address in _tried(first, channel):
+            continue
+        now = timezone.now()
+        message = _try(notices, channel, address, recipient, now, whys)
+        if message is not None:
+            Notice.objects.filter(pk__in=[n.pk for n in notices]).update(
+                state=Notice.State.OPEN, rung=number, rung_until=None
+            )
+            return message
+    _hand_over(notices, whys)
+    return None
+
+
+def address_of_colleague(notice: Notice, channel: str) -> str:
+    """Return where a member of staff is written to now, blank for nowhere."""
+    if notice.user is None or not notice.user.is_active:
+        return ""
+    return notice.user.phone if channel == Channel.SMS else notice.user.email
+
+
 def _tried(notice: Notice, channel: str) -> set[str]:
     """Return the addresses that failed this notice; they are not tried again."""
+    if notice.state == Notice.State.PLANNED:
+        return set()
     ended = notice.messages.filter(state__in=_ENDED, channel=channel)
     return set(ended.values_list("address", flat=True))
 
@@ -232,11 +294,12 @@ def _hand_over(notices: Sequence[Notice], whys: list[dict[str, Any]]) -> None:
         give_up(notice, *(whys or [say(gettext_noop("no way to reach them"))]))
 
 
-def note_progress(message: Message) -> None:
+def note_progress(message: Message, *, again_at: datetime | None = None) -> None:
     """Let what is now known of a message move its notices on.
 
     Reached closes them, and closes an item nobody has claimed yet; a failure starts the
-    next rung at once. Call it in the transaction that changed the message.
+    next rung at once, or the same one anew at ``again_at``, an instant (UTC). Call it
+    in the transaction that changed the message.
     """
     notices = list(
         message.notices.select_for_update()
@@ -258,11 +321,49 @@ def note_progress(message: Message) -> None:
         # A late report about an earlier try must not start a rung a second time.
         stuck = [notice for notice in under_way if not _tried_since(notice, message)]
         if stuck:
-            start_rung(stuck, stuck[0].rung)
+            again = Again(message.address, again_at) if again_at else None
+            start_rung(stuck, stuck[0].rung, again)
     elif message.rank:
         Notice.objects.filter(pk__in=[n.pk for n in under_way], rung_until=None).update(
             rung_until=timezone.now() + (rung.settles_after or rung.wait)
         )
+
+
+def note_taken(messages: Sequence[Message]) -> None:
+    """Do what ``note_progress`` does, for messages a provider has just taken.
+
+    Three statements for all of them; more only for what a person has taken over.
+    """
+    by_pk = {message.pk: message for message in messages}
+    reached: set[int] = set()
+    awaited: dict[timedelta, set[int]] = {}
+    with_staff: set[int] = set()
+    for pk, state, purpose, message_id in (
+        Notice.objects.select_for_update(of=("self",))
+        .filter(
+            noticemessage__message__in=by_pk,
+            state__in=[Notice.State.OPEN, Notice.State.WITH_STAFF],
+        )
+        .order_by("id")
+        .values_list("pk", "state", "purpose", "noticemessage__message")
+    ):
+        message = by_pk[message_id]
+        rung = rung_of(purpose, message)
+        if state == Notice.State.WITH_STAFF:
+            with_staff.add(message_id)
+        elif message.rank >= RANKS[rung.reached_at] and not rung.settles_after:
+            reached.add(pk)
+        else:
+            awaited.setdefault(rung.settles_after or rung.wait, set()).add(pk)
+    now = timezone.now()
+    if reached:
+        Notice.objects.filter(pk__in=reached).update(
+            state=Notice.State.REACHED, reached_at=now, why=""
+        )
+    for wait, ids in awaited.items():
+        Notice.objects.filter(pk__in=ids, rung_until=None).update(rung_until=now + wait)
+    for message_id in sorted(with_staff):
+        note_progress(by_pk[message_id])
 
 
 def rung_of(purpose: str, message: Message | None) -> Rung:

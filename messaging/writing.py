@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from messaging import questions, segments
 from messaging.models import Message, Notice, NoticeMessage
+from messaging.purposes import PURPOSES
 from messaging.registry import causes
 from messaging.services import conversation_with
 from messaging.texts import render
@@ -28,9 +29,13 @@ def write(
     """
     now = timezone.now()
     first = notices[0]
+    # What goes to a colleague is nobody's conversation.
+    is_talk = PURPOSES[first.purpose].scope is not None
     message = Message(
         direction=Message.Direction.OUT,
-        conversation=conversation_with(patient=first.about_patient, address=address),
+        conversation=conversation_with(patient=first.about_patient, address=address)
+        if is_talk
+        else None,
         patient=first.about_patient,
         channel=channel,
         address=address,
@@ -38,6 +43,7 @@ def write(
         not_before=not_before,
         deadline=min(notice.deadline for notice in notices),
         neutral=neutral,
+        urgency=PURPOSES[first.purpose].urgency,
         at=now,
     )
     ask = fill(message, notices, digits_from=questions.next_digit(message, notices))
@@ -54,8 +60,9 @@ def fill(
 ) -> questions.Asked | None:
     """Write the text of ``message`` anew for these notices, and return what it asks.
 
-    Does not save. A first text to a number carries the locked opt-out footer. One that
-    is ``neutral`` says nothing of a clinic.
+    Does not save. A first text to a number carries the locked opt-out footer, one to
+    a colleague does not. One that is ``neutral`` says nothing of a clinic. Raises what
+    stands in the way of the text.
     """
     cause = causes[notices[0].cause_kind]
     draft = cause.compose(
@@ -65,9 +72,8 @@ def fill(
         neutral=message.neutral,
     )
     body = draft.body
-    if message.channel == Channel.SMS and not _written_to_before(message):
-        language = message.patient.language if message.patient else "en"
-        body += render("first_text_footer", language)[1]
+    if message.channel == Channel.SMS and _is_first(message, notices):
+        body += render("first_text_footer", draft.language)[1]
     message.subject = draft.subject
     if message.channel == Channel.SMS:
         message.body = segments.normalise(body)
@@ -80,14 +86,27 @@ def fill(
     return questions.Asked(draft.ask, digits_from)
 
 
-def _written_to_before(message: Message) -> bool:
-    return (
-        Message.objects.filter(
-            address=message.address,
-            direction=Message.Direction.OUT,
-            channel=Channel.SMS,
-        )
-        .exclude(pk=message.pk)
-        .exclude(state__in=[Message.State.WITHDRAWN, Message.State.FAILED])
-        .exists()
+#: What has reached a number's provider and was not sent back.
+_WENT = (
+    Message.State.ACCEPTED,
+    Message.State.SENT,
+    Message.State.DELIVERED,
+    Message.State.READ,
+)
+
+
+def _is_first(message: Message, notices: Sequence[Notice]) -> bool:
+    """Return whether nobody has read a text from us at this number; one query.
+
+    One that waits or is not known to have gone does not count: should it be withdrawn,
+    the next would be the first. So two written at once both carry the footer.
+    """
+    if notices[0].user_id:
+        return False
+    went = Message.objects.filter(
+        address=message.address,
+        direction=Message.Direction.OUT,
+        channel=Channel.SMS,
+        state__in=_WENT,
     )
+    return not went.exclude(pk=message.pk).exists()

@@ -7,7 +7,7 @@ import pytest
 from accounts.roles import Role
 from accounts.ticks import run_pass
 from appointments.services import cancel_appointment
-from messaging.ladder import climb
+from messaging.ladder import climb, note_progress
 from messaging.models import Message, Notice
 from messaging.promises import broken_promises
 from messaging.status import apply_orphans, receive_status
@@ -70,6 +70,105 @@ def test_sent_without_a_receipt_is_not_reached(monday, twilio, mailbox):
     monday.shift(timedelta(minutes=2))
     run_pass()
     assert len(mailbox.messages) == 1
+
+
+@pytest.mark.parametrize("status", ["", "sent"])
+@pytest.mark.parametrize(
+    ("waited", "mails"),
+    [
+        (timedelta(minutes=30) - timedelta(seconds=1), 0),
+        (timedelta(minutes=30), 1),
+    ],
+)
+def test_a_text_without_a_receipt_waits_half_an_hour_and_no_longer(
+    monday, twilio, mailbox, status, waited, mails
+):
+    booked(patient(email="grace@example.com"), at=TOMORROW_10)
+    run_pass()
+    if status:
+        report(first_text(), status)
+    monday.shift(waited)
+    run_pass()
+    assert len(mailbox.messages) == mails
+    assert told().state == Notice.State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("queued", Notice.State.OPEN),
+        ("sending", Notice.State.OPEN),
+        ("sent", Notice.State.OPEN),
+        ("delivered", Notice.State.REACHED),
+        ("read", Notice.State.REACHED),
+    ],
+)
+def test_what_counts_as_reached_by_text(monday, twilio, status, state):
+    booked(at=TOMORROW_10)
+    run_pass()
+    report(first_text(), status)
+    assert told().state == state
+
+
+@pytest.mark.parametrize(
+    ("waited", "state"),
+    [
+        (timedelta(hours=1) - timedelta(seconds=1), Notice.State.OPEN),
+        (timedelta(hours=1), Notice.State.REACHED),
+    ],
+)
+def test_a_mail_counts_once_its_hour_for_bounces_is_over(
+    monday, twilio, mailbox, waited, state
+):
+    booked(patient(phone="", email="grace@example.com"), at=TOMORROW_10)
+    run_pass()
+    assert len(mailbox.messages) == 1
+    assert told().state == Notice.State.OPEN
+    monday.shift(waited)
+    run_pass()
+    assert told().state == state
+
+
+def test_a_mail_that_bounces_within_it_goes_to_a_person(monday, twilio, mailbox):
+    booked(patient(phone="", email="grace@example.com"), at=TOMORROW_10)
+    run_pass()
+    mail = Message.objects.get()
+    monday.shift(timedelta(minutes=59))
+    mail.state, mail.rank = Message.State.UNDELIVERED, 4
+    mail.save()
+    note_progress(mail)
+    assert told().state == Notice.State.WITH_STAFF
+    monday.shift(timedelta(hours=2))
+    run_pass()
+    assert told().state == Notice.State.WITH_STAFF
+
+
+def test_what_nobody_knows_of_reaches_nobody(monday, twilio):
+    booked(at=TOMORROW_10)
+    run_pass()
+    text = first_text()
+    text.state, text.rank = Message.State.UNKNOWN, 0
+    text.save()
+    note_progress(text)
+    assert told().state == Notice.State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("left", "state"),
+    [
+        (timedelta(seconds=1), Notice.State.OPEN),
+        (timedelta(0), Notice.State.WITH_STAFF),
+    ],
+)
+def test_at_its_deadline_a_promise_goes_to_a_person(monday, twilio, left, state):
+    booked(at=TOMORROW_10)
+    run_pass()
+    notice = told()
+    # As if the text had been held back all day.
+    Notice.objects.update(rung_until=None)
+    monday.move_to(notice.deadline - left)
+    climb()
+    assert told().state == state
 
 
 def test_the_last_rung_is_a_person(monday, twilio):
