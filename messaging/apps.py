@@ -21,16 +21,21 @@ class MessagingConfig(AppConfig):
         from accounts.figures import figures
         from core.triggers import keep
         from messaging.causes import MessageCause
+        from messaging.duty.cause import DutyAlertCause
         from messaging.figures import tell_messaging
-        from messaging.models import StatusEvent, Suppression
+        from messaging.models import StatusEvent, Suppression, Template
         from messaging.registry import causes
         from messaging.texts import install_default_texts
+        from messaging.tryout import TryCause
 
         causes.add("message", MessageCause())
+        causes.add("duty_alert", DutyAlertCause())
+        causes.add("test", TryCause())
         figures.add("messaging", tell_messaging)
         # A report may come before its message is known.
         keep(StatusEvent, once=["message"])
         keep(Suppression, erasable=["address"])
+        keep(Template, free=["by"])
         messaging.kept.register()
         messaging.kept.register_retention()
         post_migrate.connect(

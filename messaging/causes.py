@@ -9,6 +9,7 @@ from accounts.models import Site
 from core.sayings import say
 from messaging.models import Message, Notice
 from messaging.registry import Cause, Draft
+from messaging.reply_work import sites_of
 from messaging.texts import render
 from patients.models import Channel
 from patients.queries import speaking_site
@@ -40,15 +41,18 @@ class MessageCause(Cause):
             language,
             clinic=site.discreet if neutral else site.name,
             emergency=site.emergency_number,
+            crisis=site.crisis_number,
             phone=site.phone,
         )
-        return Draft(body=body, subject=subject)
+        return Draft(body=body, subject=subject, language=language)
 
     def sentence(self, notice: Notice) -> dict[str, Any]:
         """Return what was owed."""
         return say(gettext_noop("Answer to a text"))
 
     def site(self, notice: Notice) -> Site:
-        """Return the site of the patient, or the first one."""
+        """Return the site of the patient or of those who share the address, or the
+        first there is.
+        """
         message = Message.objects.select_related("patient").get(pk=notice.cause_id)
-        return speaking_site(message.patient)
+        return sites_of(message)[0] or speaking_site(message.patient)

@@ -1,104 +1,96 @@
-"""From queued to handed over: claim, gate, send, record. The only user of channels.
+"""From queued to handed over, chunk by chunk: claim, gate, send, record.
 
 One statement claims, with a lease and a token; the gate judges in one short
-transaction; the provider is called with no transaction open; the result is written
-only by the holder of the token. A worker killed in between leaves at most its batch
-unknown, and nothing is sent twice.
+transaction; the provider is called with no transaction open; the results are written
+together, only by the holder of the token (``recording.py``). A worker killed in between
+leaves at most its chunk unknown, and nothing is sent twice.
 """
 
 import logging
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from functools import lru_cache, partial
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
 from core.faults import logged, persistently
-from core.sayings import say
 from core.sql import skips_locked
-from messaging.channels import (
-    ChannelClient,
-    ChannelError,
-    Failure,
-    HandedOver,
-    Outgoing,
+from messaging.channels import ChannelError, Failure, Outgoing
+from messaging.clients import MOST_AT_ONCE, THREADS, client_of, forget_clients
+from messaging.gate import FULL, LEASE, pass_gate
+from messaging.gateways import gateway_of
+from messaging.leave import leave_links
+from messaging.models import Message
+from messaging.recording import (
+    MOST_TRIES,
+    STALE,
+    Outcome,
+    record,
+    record_all,
+    record_failure,
 )
-from messaging.channels.simulated import SimulatedChannel
-from messaging.channels.smtp import SmtpChannel
-from messaging.channels.twilio import TwilioChannel
-from messaging.gate import LEASE, pass_gate
-from messaging.gateways import CLOSED_FOR, gateway_of, mend, trip
-from messaging.handover import give_up
-from messaging.ladder import note_progress, start_rung
-from messaging.models import Conversation, Message, Notice
-from messaging.purposes import PURPOSES, RANKS
-from messaging.services import mark_unusable, suppress
-from messaging.status import apply_orphans
-from patients.models import Channel
+from messaging.settling import reap, settle_unknown
+from messaging.tasks import wake
+
+__all__ = [
+    "MOST_TRIES",
+    "claim",
+    "dispatch_due",
+    "forget_clients",
+    "reap",
+    "record",
+    "record_failure",
+    "settle_unknown",
+]
 
 logger = logging.getLogger(__name__)
 
-#: Messages handed over at once; also how many a killed worker can leave unknown.
-THREADS = 8
-#: Batches one pass sends before it lets the rest of the pass have its turn.
-MOST_BATCHES = 50
-#: A throttled message waits so long times the number of its tries.
-BACK_OFF = timedelta(seconds=30)
-#: When to ask a provider about a message nobody knows about, after its submission.
-LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
-
-
-@lru_cache(maxsize=4)
-def _client(name: str) -> ChannelClient:
-    if name == "twilio":
-        return TwilioChannel(
-            account_sid=settings.TWILIO_ACCOUNT_SID,
-            auth_token=settings.TWILIO_AUTH_TOKENS[0],
-            base_url=settings.TWILIO_API_BASE_URL,
-            messaging_service_sid=settings.TWILIO_MESSAGING_SERVICE_SID,
-            from_number=settings.TWILIO_FROM_NUMBER,
-            connections=THREADS,
-        )
-    if name == "smtp":
-        return SmtpChannel()
-    return SimulatedChannel()
-
-
-def forget_clients() -> None:
-    """Make the channels anew from the settings; for tests that change them."""
-    _client.cache_clear()
+#: Chunks one pass sends before it lets the rest of the pass have its turn.
+MOST_CHUNKS = 50
+#: What the gate let go so long ago is not handed over: it may no longer be true. A
+#: process that was stopped for a while comes back to find that out.
+FRESH_FOR = timedelta(seconds=5)
 
 
 def dispatch_due() -> int:
-    """Send what is due, batch after batch; return how many messages were dealt with."""
+    """Send what is due, chunk after chunk; return how many messages were dealt with."""
     handled = 0
-    for _batch in range(MOST_BATCHES):
-        token = claim(THREADS)
+    # Channels of which nothing more fits through now.
+    full: set[str] = set()
+    for _chunk in range(MOST_CHUNKS):
+        token = claim(THREADS, leaving_out=full)
         if token is None:
             break
-        going, judged = persistently(partial(_gate, token), "the gate")
-        handled += judged
-        _send(going, token)
+        going, judged = _gate(token)
+        record_all(_send(going), token)
+        handled += len(judged)
+        full |= {message.channel for message in judged if message.why == FULL}
+    else:
+        # The rest need not wait for the next tick.
+        wake()
     return handled
 
 
-def claim(limit: int) -> uuid.UUID | None:
+def claim(limit: int, leaving_out: Collection[str] = ()) -> uuid.UUID | None:
     """Lease up to ``limit`` due messages in one statement; return the lease's token.
 
-    On PostgreSQL rows another worker is at are skipped; on SQLite writers take turns.
+    The most urgent first, then the oldest; none of the channels left out. On PostgreSQL
+    rows another worker is at are skipped; on SQLite writers take turns.
     """
     token = uuid.uuid4()
     now = timezone.now()
     with transaction.atomic():
         due = (
             Message.objects.filter(state=Message.State.QUEUED, not_before__lte=now)
-            .order_by("not_before", "id")
+            .exclude(channel__in=leaving_out)
+            .order_by("urgency", "not_before", "id")
             .select_for_update(skip_locked=skips_locked())
             .values("pk")[:limit]
         )
@@ -108,61 +100,92 @@ def claim(limit: int) -> uuid.UUID | None:
     return token if claimed else None
 
 
-def _gate(token: uuid.UUID) -> tuple[list[tuple[Message, Outgoing]], int]:
-    """Return what may go, ready to be sent, and how many messages were judged.
+def _gate(
+    token: uuid.UUID,
+) -> tuple[list[tuple[Message, Outgoing]], list[Message]]:
+    """Return what may go, ready to be sent, and all that was judged.
 
-    All that could fail before the provider is called is done in this transaction: when
-    it is rolled back, nothing was sent and the lease runs out.
+    All that could fail before the provider is called is done in the gate's transaction:
+    when it is rolled back, nothing was sent and the lease runs out. Where a chunk
+    cannot be judged, each of its messages is by itself: one holds up no other.
     """
-    with transaction.atomic():
-        messages = list(
-            Message.objects.select_for_update(of=("self",))
-            .select_related("patient", "resend_of")
-            .filter(lease_token=token, state=Message.State.CLAIMED)
-            .order_by("id")
-        )
-        going = [(message, _outgoing(message)) for message in pass_gate(messages)]
-        return going, len(messages)
+    try:
+        return persistently(partial(_judge, token), "the gate")
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("judging a chunk broke: one by one")
+    going: list[tuple[Message, Outgoing]] = []
+    judged: list[Message] = []
+    claimed = Message.objects.filter(lease_token=token, state=Message.State.CLAIMED)
+    for pk in claimed.order_by("urgency", "not_before", "id").values_list(
+        "pk", flat=True
+    ):
+        with logged(f"message {pk}: judging"):
+            one, seen = persistently(partial(_judge, token, pk), "the gate")
+            going += one
+            judged += seen
+    return going, judged
 
 
-def _send(going: Sequence[tuple[Message, Outgoing]], token: uuid.UUID) -> None:
-    if not going:
-        return
-    with ThreadPoolExecutor(max_workers=len(going)) as pool:
-        futures = {
-            pool.submit(_client(gateway_of(message)).send, outgoing): message
-            for message, outgoing in going
-        }
-        for future in as_completed(futures):
-            message = futures[future]
-            outcome: HandedOver | ChannelError
-            try:
-                outcome = future.result()
-            except ChannelError as error:
-                outcome = error
-            except Exception:
-                # Whatever it was, it may have come after the provider took it.
-                logger.exception("message %s: sending broke", message.pk)
-                outcome = ChannelError(Failure.UNKNOWN, "ours")
-            with logged(f"message {message.pk}: recording"):
-                _write_down(message, outcome, token)
+@transaction.atomic
+def _judge(
+    token: uuid.UUID, only: int | None = None
+) -> tuple[list[tuple[Message, Outgoing]], list[Message]]:
+    claimed = Message.objects.filter(lease_token=token, state=Message.State.CLAIMED)
+    if only is not None:
+        claimed = claimed.filter(pk=only)
+    messages = list(claimed.select_for_update().order_by("id"))
+    passed = pass_gate(messages)
+    links = leave_links(passed)
+    going = [
+        (message, replace(_outgoing(message), leave_url=links.get(message.pk, "")))
+        for message in passed
+    ]
+    return going, messages
 
 
-def _write_down(
-    message: Message, outcome: HandedOver | ChannelError, token: uuid.UUID
-) -> None:
-    """Record an outcome.
-
-    Should it fail, the lease runs out and the message becomes unknown.
+def _send(
+    going: Sequence[tuple[Message, Outgoing]],
+) -> Iterator[tuple[Message, Outcome]]:
+    """Hand a chunk over, each message in a thread of its own; yield the answers as
+    they come.
     """
+    futures = {
+        _pool(gateway_of(message)).submit(_call, message, outgoing): message
+        for message, outgoing in going
+    }
+    for future in as_completed(futures):
+        yield futures[future], future.result()
 
-    def write() -> None:
-        if isinstance(outcome, HandedOver):
-            record(message, outcome, token)
-        else:
-            record_failure(message, outcome, token)
 
-    persistently(write, f"message {message.pk}: recording")
+def _call(message: Message, outgoing: Outgoing) -> Outcome:
+    """Call the provider, without a query; return what came of it."""
+    if timezone.now() > (message.submitting_at or timezone.now()) + FRESH_FOR:
+        return STALE
+    try:
+        return client_of(gateway_of(message)).send(outgoing)
+    except ChannelError as error:
+        return error
+    except Exception:
+        # Whatever it was, it may have come after the provider took it.
+        logger.exception("message %s: sending broke", message.pk)
+        return ChannelError(Failure.UNKNOWN, "ours")
+
+
+@lru_cache(maxsize=4)
+def _pool(gateway: str) -> ThreadPoolExecutor:
+    """Return the threads of a gateway; they stay, and so do their connections."""
+    return ThreadPoolExecutor(MOST_AT_ONCE.get(gateway, THREADS), f"send-{gateway}")
+
+
+# Threads do not follow into a child.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+@lru_cache(maxsize=4)
+def _status_url(base: str) -> str:
+    return f"{base}{reverse('messaging:twilio_status')}"
 
 
 def _outgoing(message: Message) -> Outgoing:
@@ -174,222 +197,5 @@ def _outgoing(message: Message) -> Outgoing:
         subject=message.subject,
         deadline=message.deadline or timezone.now(),
         neutral=message.neutral,
-        status_url=(
-            f"{settings.PUBLIC_BASE_URL}{reverse('messaging:twilio_status')}"
-            f"?ref={message.ref}"
-        ),
+        status_url=f"{_status_url(settings.PUBLIC_BASE_URL)}?ref={message.ref}",
     )
-
-
-def record(message: Message, handed: HandedOver, token: uuid.UUID | None) -> None:
-    """Write that a provider took a message, if the lease is still ours.
-
-    A callback may have been quicker: the state never goes back, and callbacks that
-    came before the provider's id was known are applied now.
-    """
-    with transaction.atomic():
-        current = _ours(message, token, taken=True)
-        if current is None:
-            return
-        current.provider = gateway_of(message)
-        current.provider_id = handed.provider_id
-        current.sender = handed.sender or current.sender
-        current.accepted_at = timezone.now()
-        current.lease_token = current.lease_until = None
-        if current.rank < RANKS[handed.state]:
-            current.state, current.rank = handed.state, RANKS[handed.state]
-        current.why = ""
-        current.save()
-        note_progress(current)
-        apply_orphans(current)
-        mend(current.provider)
-        # Last in everybody's order of locks.
-        Conversation.objects.filter(messages=current).update(
-            last_message_at=current.accepted_at
-        )
-
-
-def record_failure(
-    message: Message, error: ChannelError, token: uuid.UUID | None
-) -> None:
-    """Write that a message was not, or perhaps not, handed over."""
-    logger.warning(
-        "message %s: not handed over",
-        message.pk,
-        extra={"failure": error.failure.value, "code": error.code},
-    )
-    with transaction.atomic():
-        current = _ours(message, token)
-        if current is None:
-            return
-        current.error_code = error.code
-        current.lease_token = current.lease_until = None
-        current.provider = gateway_of(message)
-        now = timezone.now()
-        if error.failure is Failure.UNKNOWN:
-            if current.state == Message.State.SUBMITTING:
-                current.state = Message.State.UNKNOWN
-                current.why = str(error.failure.value)
-        elif error.failure is Failure.TRY_LATER:
-            _back_to_queue(current, now + BACK_OFF * current.attempts)
-        elif error.failure is Failure.CONFIG:
-            current.attempts -= 1
-            _back_to_queue(current, now + CLOSED_FOR)
-            trip(current.provider, error.code)
-        else:
-            current.state = Message.State.FAILED
-            current.rank = RANKS[Message.State.FAILED]
-            current.why = error.failure.value
-            _learn(current, error)
-        current.save()
-        if current.state == Message.State.FAILED:
-            note_progress(current)
-
-
-def _ours(
-    message: Message, token: uuid.UUID | None, *, taken: bool = False
-) -> Message | None:
-    """Return the message as it stands, locked, unless another has it now.
-
-    That a provider has ``taken`` it is a fact, and welcome however late while nobody
-    knows what became of the message.
-    """
-    current = (
-        Message.objects.select_for_update(of=("self",))
-        .select_related("patient")
-        .get(pk=message.pk)
-    )
-    unknown = current.state == Message.State.UNKNOWN and not current.provider_id
-    if taken and unknown:
-        return current
-    if token is not None and current.lease_token != token:
-        logger.warning("message %s: the lease was lost", message.pk)
-        return None
-    return current
-
-
-def _back_to_queue(message: Message, not_before: datetime) -> None:
-    message.state, message.not_before = Message.State.QUEUED, not_before
-    message.submitting_at = None
-
-
-def _learn(message: Message, error: ChannelError) -> None:
-    """Keep what a failure says about the address."""
-    channel = Channel(message.channel)
-    if error.failure is Failure.OPTED_OUT:
-        suppress(
-            address=message.address,
-            channel=channel,
-            cause=f"{message.provider} {error.code}",
-            message=message,
-        )
-    elif error.failure is Failure.BAD_ADDRESS:
-        mark_unusable(
-            channel=channel, address=message.address, why=f"refused ({error.code})"
-        )
-
-
-def reap() -> int:
-    """Take back leases that ran out; return how many.
-
-    Not yet submitted is provably not sent and queued again. Submitted without a result
-    is unknown.
-    """
-    now = timezone.now()
-    late = Message.objects.filter(lease_until__lte=now)
-    queued = late.filter(state=Message.State.CLAIMED).update(
-        state=Message.State.QUEUED, lease_token=None, lease_until=None
-    )
-    unknown = late.filter(state=Message.State.SUBMITTING).update(
-        state=Message.State.UNKNOWN,
-        why=gettext_noop("the worker was lost"),
-        lease_token=None,
-        lease_until=None,
-    )
-    return queued + unknown
-
-
-def settle_unknown() -> int:
-    """Find out about messages nobody knows about; return how many were settled.
-
-    The status callback may settle one at any time. The provider's list is asked twice;
-    after that the message is sent once more where that is safe and still useful, else
-    a person decides.
-    """
-    now = timezone.now()
-    settled = 0
-    unknown = (
-        Message.objects.filter(
-            state=Message.State.UNKNOWN,
-            submitting_at__lte=now - LOOK_AFTER[0],
-            resent_as=None,
-            notices__state=Notice.State.OPEN,
-        )
-        .select_related("patient")
-        .distinct()
-    )
-    for message in unknown.order_by("submitting_at")[:100]:
-        with logged(f"message {message.pk}: settling"):
-            settled += _settle_one(message, now)
-    return settled
-
-
-def _settle_one(message: Message, now: datetime) -> int:
-    """Look for one unknown message, or decide; return 1 when that settled it."""
-    if message.looks < len(LOOK_AFTER):
-        since = message.submitting_at or now
-        if now < since + LOOK_AFTER[message.looks]:
-            return 0
-        client = _client(gateway_of(message))
-        try:
-            found = client.can_find and client.find(
-                message.address,
-                message.body,
-                since - timedelta(minutes=1),
-                _known_ids(message),
-            )
-        except ChannelError:
-            return 0
-        if found:
-            record(message, found, token=None)
-            return 1
-        looks = message.looks + 1 if client.can_find else len(LOOK_AFTER)
-        Message.objects.filter(pk=message.pk).update(looks=looks)
-        if looks < len(LOOK_AFTER):
-            return 0
-    return _decide(message)
-
-
-def _known_ids(message: Message) -> set[str]:
-    return set(
-        Message.objects.filter(address=message.address)
-        .exclude(provider_id="")
-        .values_list("provider_id", flat=True)
-    )
-
-
-def _decide(message: Message) -> int:
-    """Resend once, or hand to a person; return 1 when that was done now."""
-    with transaction.atomic():
-        current = Message.objects.select_for_update(of=("self",)).get(pk=message.pk)
-        if current.state != Message.State.UNKNOWN:
-            return 0
-        notices = list(
-            current.notices.select_for_update().filter(state=Notice.State.OPEN)
-        )
-        if not notices:
-            return 0
-        useful = min(n.deadline for n in notices) > timezone.now()
-        once = current.resend_of_id is None
-        if PURPOSES[notices[0].purpose].safe_twice and once and useful:
-            again = start_rung(notices, notices[0].rung)
-            if again is not None:
-                again.resend_of = current
-                again.save(update_fields=["resend_of"])
-        else:
-            for notice in notices:
-                give_up(
-                    notice,
-                    say(gettext_noop("nobody knows whether the message went out")),
-                )
-    return 1

@@ -4,7 +4,7 @@ Whom a notice is for says ``patients.recipients``; here is when two of them are 
 same person.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -16,7 +16,7 @@ from core.time import to_local, zone
 from messaging.models import Notice
 from patients.models import ContactPoint, Patient, SafeContactPlan
 from patients.queries import consents_of
-from patients.recipients import Recipient, resolve_recipients
+from patients.recipients import Recipient, resolve_all
 
 #: Two notices with the same key are for the same person, in the same words.
 Key = tuple[Any, ...]
@@ -29,15 +29,38 @@ def recipient_now(notice: Notice) -> Recipient | None:
     answers at an address is taken for the patient, as far as their safe contact plan
     goes.
     """
-    if notice.about_patient is None or not (notice.patient or notice.contact_person):
-        plans = SafeContactPlan.objects.in_force()
-        plan = plans.filter(patient=notice.about_patient_id or 0).first()
-        return Recipient(notice.patient, notice.contact_person, plan)
-    today = to_local(timezone.now(), zone(notice.zone)).date()
-    recipients = resolve_recipients(
-        notice.about_patient, notice.purpose, today, confidential=notice.confidential
+    return recipients_now([notice])[notice.pk]
+
+
+def recipients_now(notices: Sequence[Notice]) -> dict[int, Recipient | None]:
+    """Return {notice id: who is to learn it now}; three queries, however many."""
+    found: dict[int, Recipient | None] = {}
+    resolved: list[Notice] = []
+    kept: list[Notice] = []
+    for notice in notices:
+        theirs = notice.patient_id or notice.contact_person_id
+        (resolved if notice.about_patient and theirs else kept).append(notice)
+    recipients = resolve_all(
+        [
+            (
+                notice.about_patient,
+                notice.purpose,
+                to_local(timezone.now(), zone(notice.zone)).date(),
+                notice.confidential,
+            )
+            for notice in resolved
+            if notice.about_patient
+        ]
     )
-    return recipients[0] if recipients else None
+    for notice, possible in zip(resolved, recipients, strict=True):
+        found[notice.pk] = possible[0] if possible else None
+    about = [notice.about_patient_id for notice in kept if notice.about_patient_id]
+    plans = SafeContactPlan.objects.in_force().filter(patient__in=about)
+    plan_of = {plan.patient_id: plan for plan in plans} if about else {}
+    for notice in kept:
+        plan = plan_of.get(notice.about_patient_id or 0)
+        found[notice.pk] = Recipient(notice.patient, notice.contact_person, plan)
+    return found
 
 
 def of_siblings(due: Sequence[Notice], soon: QuerySet[Notice]) -> list[Notice]:
@@ -123,18 +146,22 @@ def _with_responsible(patients: set[int]) -> set[int]:
 
 
 def by_recipient(
-    notices: Sequence[Notice],
+    notices: Sequence[Notice], known: Mapping[int, Recipient | None] | None = None
 ) -> list[tuple[list[Notice], Recipient | None]]:
     """Return the notices with who is to learn them now, one group for each person.
 
-    Two queries where all are about one patient, some more for each further one.
+    Two queries where all are about one patient, some more for each further one; fewer
+    where ``recipients_now`` has been asked, and its answer is ``known``.
     """
     about: dict[tuple[int | None, bool], list[Notice]] = {}
     for notice in notices:
         about.setdefault((notice.about_patient_id, notice.confidential), []).append(
             notice
         )
-    found = [(group, recipient_now(group[0])) for group in about.values()]
+    firsts = [group[0] for group in about.values()]
+    if known is None or not all(first.pk in known for first in firsts):
+        known = recipients_now(firsts)
+    found = [(group, known[group[0].pk]) for group in about.values()]
     if len(found) == 1:
         return found
     groups: dict[Key, tuple[list[Notice], Recipient | None]] = {}

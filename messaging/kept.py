@@ -15,6 +15,7 @@ from core.sayings import told
 from messaging.models import (
     Conversation,
     CurrentSuppression,
+    Hold,
     Message,
     Notice,
     NoticeMessage,
@@ -92,6 +93,23 @@ def _settle(whose: Whose, by: User | None) -> None:
     )
 
 
+def _holds(whose: Whose) -> QuerySet[Hold]:
+    """Return what was held of them, and of what they have written."""
+    return Hold.objects.filter(
+        Q(patient__in=whose.ids)
+        | Q(address__in=whose.addresses)
+        | Q(message__in=_messages(whose).values("pk"))
+    )
+
+
+def _let_go(whose: Whose, by: User | None) -> None:
+    """End what is held: there is nothing left to hold, and nobody to ask."""
+    ended = {"ended_at": timezone.now(), "ended_by": by}
+    Hold.objects.filter(
+        Q(patient__in=whose.ids) | Q(address__in=whose.addresses), ended_at=None
+    ).update(**ended)
+
+
 def _no_longer_closed(whose: Whose) -> QuerySet[Suppression]:
     """Return what was noted of addresses of theirs that are open again.
 
@@ -113,10 +131,10 @@ def register_retention() -> None:
                 "Subject and text. That there was one, when and how it went stays."
             ),
             due=lambda cutoff: Message.objects.filter(at__lt=cutoff).exclude(
-                subject="", body=""
+                subject="", body="", media=[]
             ),
             apply=lambda ids: Message.objects.filter(pk__in=ids).update(
-                subject="", body=""
+                subject="", body="", media=[]
             ),
             patient="patient",
             days=2557,
@@ -183,7 +201,7 @@ def register() -> None:
             title=gettext_lazy("Messages"),
             model=Message,
             rows=_messages,
-            blanks={"address": "", "subject": "", "body": ""},
+            blanks={"address": "", "subject": "", "body": "", "media": []},
             keeps=frozenset(
                 {
                     "direction",
@@ -221,6 +239,23 @@ def register() -> None:
                 )
             },
             keeps=frozenset({"state"}),
+        ),
+    )
+    personal.add(
+        "hold",
+        Personal(
+            title=gettext_lazy("What waited until somebody had looked"),
+            model=Hold,
+            rows=_holds,
+            # It is of an address or of a patient, so the place does not stay empty.
+            blanks={
+                "address": Case(
+                    When(address="", then=Value("")), default=Value("erased")
+                )
+            },
+            keeps=frozenset({"kind"}),
+            hides=frozenset({"patient"}),
+            settle=_let_go,
         ),
     )
     personal.add(
@@ -271,5 +306,8 @@ def register() -> None:
             keeps=frozenset({"what"}),
         ),
     )
+    not_personal.add("messaging.DutyAlert", "numbers of work, and who on duty was told")
     not_personal.add("messaging.NoticeMessage", "two numbers, of rows that are named")
     not_personal.add("messaging.StatusEvent", "codes for a message's number")
+    not_personal.add("messaging.Tally", "how often something happened on a day")
+    not_personal.add("messaging.Mailbox", "how far a mailbox was read")

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from messaging.models import Conversation, Message, Notice
+from messaging.models import Conversation, Hold, Message, Notice
 from messaging.services import conversation_with
 from patients.merging.ledger import Ledger
 from patients.merging.registry import (
@@ -34,6 +34,8 @@ belong(
     Belongs(Message, lock=1, title=_("Messages"), permission=_VIEW),
     Belongs(Notice),
     Belongs(Notice, "about_patient"),
+    # The kept record is held by what was written of the lost one.
+    Belongs(Hold),
     Belongs(Conversation, fate=Fate.RULE),
 )
 

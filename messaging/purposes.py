@@ -51,11 +51,11 @@ class Purpose:
     """The rules of one reason to write.
 
     ``title`` is what staff call it, ``scope`` what a contact person must be allowed to
-    know to be told in the patient's stead.
+    know to be told in the patient's stead; None is what patients are never told.
     """
 
     title: str | Promise
-    scope: ContactPerson.Scope
+    scope: ContactPerson.Scope | None
     consent: Consent.Purpose | None
     quiet_hours: bool
     capped: bool
@@ -63,6 +63,15 @@ class Purpose:
     ladder: tuple[Rung, ...]
     #: May a text of which nobody knows whether it went be sent a second time?
     safe_twice: bool = False
+    #: May its mails be left with one click (RFC 8058)? Where the clinic only reminds.
+    leavable: bool = False
+    #: What is claimed first when much waits: 0 danger, 1 somebody may set out in vain.
+    urgency: int = 2
+
+    @property
+    def to_staff(self) -> bool:
+        """Whether it goes to a colleague: nobody's conversation, nobody's topic."""
+        return self.scope is None
 
 
 _TEXT = Rung(Channel.SMS, Message.State.DELIVERED, timedelta(minutes=30))
@@ -71,6 +80,11 @@ _MAIL = Rung(
     Message.State.ACCEPTED,
     wait=timedelta(hours=2),
     settles_after=timedelta(hours=1),
+)
+#: A colleague on duty looks at once or is not looking: both ways within a minute.
+_ON_DUTY = (
+    Rung(Channel.SMS, Message.State.DELIVERED, timedelta(minutes=1)),
+    Rung(Channel.EMAIL, Message.State.ACCEPTED, timedelta(minutes=5)),
 )
 #: An answer goes back the way the question came, and only there.
 _ANSWER = (Rung(Channel.SMS, Message.State.ACCEPTED, timedelta(minutes=30)),)
@@ -96,6 +110,7 @@ PURPOSES: dict[str, Purpose] = {
         matters=True,
         ladder=(_TEXT, _MAIL),
         safe_twice=True,
+        leavable=True,
     ),
     # The clinic changed it: an uncapped word, or the patient stands at a closed door.
     "visit_changed": Purpose(
@@ -107,10 +122,22 @@ PURPOSES: dict[str, Purpose] = {
         matters=True,
         ladder=(_TEXT, _MAIL),
         safe_twice=True,
+        urgency=1,
     ),
     # An answer to what a patient has just written.
     "reply": Purpose(
         title=_("Answers to texts"),
+        scope=ContactPerson.Scope.MESSAGES,
+        consent=None,
+        quiet_hours=False,
+        capped=False,
+        matters=False,
+        ladder=_ANSWER,
+    ),
+    # The one text that may follow a "stop" in other words than the provider's (47 CFR
+    # 64.1200(a)(12)): it passes the suppression that these very words made.
+    "opted_out": Purpose(
+        title=_("That texts have ended"),
         scope=ContactPerson.Scope.MESSAGES,
         consent=None,
         quiet_hours=False,
@@ -127,8 +154,33 @@ PURPOSES: dict[str, Purpose] = {
         capped=False,
         matters=False,
         ladder=_ANSWER,
+        urgency=0,
+    ),
+    # Something urgent waits: whatever the hour, and to nobody but a colleague.
+    "duty_alert": Purpose(
+        title=_("Urgent work for a colleague on duty"),
+        scope=None,
+        consent=None,
+        quiet_hours=False,
+        capped=False,
+        # Unreached, the next one is told (``messaging.duty``).
+        matters=False,
+        ladder=_ON_DUTY,
+        safe_twice=True,
+        urgency=0,
+    ),
+    # A manager tries the way out on a phone or mailbox of their own.
+    "test_send": Purpose(
+        title=_("Test messages"),
+        scope=None,
+        consent=None,
+        quiet_hours=False,
+        capped=False,
+        matters=False,
+        ladder=(_TEXT, _MAIL),
     ),
 }
 
 for _key, _purpose in PURPOSES.items():
-    topics.add(_key, Topic(_purpose.title, _purpose.scope))
+    if _purpose.scope is not None:
+        topics.add(_key, Topic(_purpose.title, _purpose.scope))

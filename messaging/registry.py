@@ -31,6 +31,8 @@ class Draft:
     body: str
     subject: str = ""
     ask: Ask | None = None
+    #: What it is written in.
+    language: str = "en"
 
 
 class Cause:
@@ -78,6 +80,13 @@ class Cause:
     def site(self, notice: "Notice") -> "Site":
         """Return the site that speaks."""
         raise NotImplementedError
+
+    def useful_until(self, notice: "Notice") -> datetime:
+        """Return until when it still helps to learn this, however it is learnt.
+
+        The deadline says how soon somebody must know; a letter may take longer.
+        """
+        return notice.deadline
 
     def missing(self, now: datetime) -> list[str]:
         """Return what should have been promised by now and was not."""

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.audit.record import record
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, User
 from core.sql import skips_locked
 from messaging import questions
 from messaging.models import (
@@ -41,6 +41,7 @@ def promise(
     not_before: datetime | None = None,
     patient: Patient | None = None,
     address: str = "",
+    user: User | None = None,
     about_patient: Patient | None = None,
     confidential: bool = False,
 ) -> Notice:
@@ -57,6 +58,7 @@ def promise(
                 "template_key": template_key,
                 "patient": patient,
                 "address": address,
+                "user": user,
                 "about_patient": about_patient or patient,
                 "cause_kind": cause_kind,
                 "cause_id": cause_id,
@@ -129,26 +131,41 @@ def conversation_with(
 
 @transaction.atomic
 def suppress(
-    *, address: str, channel: Channel, cause: str, message: Message | None = None
+    *,
+    address: str,
+    channel: Channel,
+    cause: str,
+    message: Message | None = None,
+    by: User | None = None,
 ) -> None:
-    """Let nothing go to an address any more, whoever's it is."""
+    """Let nothing go to an address any more, whoever's it is.
+
+    ``message`` holds the words or the refusal that did it, ``by`` is the colleague who
+    decided it, if one did.
+    """
     fact = Suppression.objects.create(
         address=address,
         channel=channel,
         on=True,
         cause=cause,
         message=message,
+        by=by,
         at=timezone.now(),
     )
     CurrentSuppression.objects.get_or_create(
         address=address, channel=channel, defaults={"suppression": fact}
     )
-    _record_of_owners(address, channel, "suppressed", message)
+    _record_of_owners(address, channel, "suppressed", message, by)
 
 
 @transaction.atomic
 def lift_suppression(
-    *, address: str, channel: Channel, cause: str, message: Message | None = None
+    *,
+    address: str,
+    channel: Channel,
+    cause: str,
+    message: Message | None = None,
+    by: User | None = None,
 ) -> bool:
     """Let an address be used again, and return whether it was off.
 
@@ -164,9 +181,10 @@ def lift_suppression(
             on=False,
             cause=cause,
             message=message,
+            by=by,
             at=timezone.now(),
         )
-        _record_of_owners(address, channel, "in use again", message)
+        _record_of_owners(address, channel, "in use again", message, by)
     return bool(removed)
 
 
@@ -179,7 +197,11 @@ def mark_unusable(*, channel: Channel, address: str, why: str) -> None:
 
 
 def _record_of_owners(
-    address: str, channel: Channel, state: str, message: Message | None = None
+    address: str,
+    channel: Channel,
+    state: str,
+    message: Message | None = None,
+    by: User | None = None,
 ) -> None:
     """Write that an address changed, for every patient it reaches; three queries."""
     owners = ContactPoint.objects.filter(address=address, channel=channel)
@@ -191,6 +213,7 @@ def _record_of_owners(
         ).values_list("whose", flat=True),
         subject="contact_point",
         details={"changed": ["address"], "channel": channel, "state": state},
+        by=by,
         actor="patient" if by_patient else "system",
     )
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core.templatetags.house import moment
-from messaging.models import CurrentSuppression, Message, Notice
+from messaging.models import CurrentSuppression, Hold, Message, Notice, NoticeMessage
+from patients.models import Patient
 from patients.registry import Bar, TimelineSource, barred, timeline
 from patients.timeline import parse_instant
 
@@ -39,6 +40,30 @@ timeline.add(
     "messages",
     TimelineSource(
         rows=lambda patient, user: Message.objects.filter(patient=patient),
+        facts={name: name for name in _SHOWN},
+        build=_message,
+        at="at",
+        template="messaging/event_message.html",
+        permission="messaging.view_message",
+        group="messages",
+    ),
+)
+
+
+def _of_family(patient: Patient, user: Any) -> QuerySet[Message]:
+    """Return texts that spoke of a sibling first and of this patient too.
+
+    They stand in the sibling's conversation, and are each one's to read.
+    """
+    carried = NoticeMessage.objects.filter(notice__about_patient=patient)
+    texts = Message.objects.filter(pk__in=carried.values("message"))
+    return texts.exclude(patient=patient)
+
+
+timeline.add(
+    "messages_family",
+    TimelineSource(
+        rows=_of_family,
         facts={name: name for name in _SHOWN},
         build=_message,
         at="at",
@@ -88,5 +113,20 @@ barred.add(
             ).values("suppression__at")[:1]
         ),
         says=lambda since: _("Asked us to stop (%(when)s)") % {"when": moment(since)},
+    ),
+)
+barred.add(
+    "held",
+    Bar(
+        fact=Subquery(
+            Hold.objects.filter(
+                Q(address=OuterRef("address")) | Q(patient=OuterRef("patient")),
+                ended_at=None,
+            ).values("kind")[:1]
+        ),
+        says=lambda kind: (
+            _("%(why)s: nothing goes until somebody has looked")
+            % {"why": Hold.Kind(kind).label}
+        ),
     ),
 )

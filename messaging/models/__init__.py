@@ -1,11 +1,13 @@
 """Notices, the messages that carry them, and what patients answer."""
 
 from messaging.models.address import (
-    Breaker,
     CurrentSuppression,
+    Hold,
     Suppression,
     Template,
 )
+from messaging.models.duty import DutyAlert
+from messaging.models.gateway import Breaker, Bucket, Mailbox, Tally
 from messaging.models.message import (
     Conversation,
     Message,
@@ -17,13 +19,18 @@ from messaging.models.notice import Notice
 
 __all__ = [
     "Breaker",
+    "Bucket",
     "Conversation",
     "CurrentSuppression",
+    "DutyAlert",
+    "Hold",
+    "Mailbox",
     "Message",
     "Notice",
     "NoticeMessage",
     "Question",
     "StatusEvent",
     "Suppression",
+    "Tally",
     "Template",
 ]

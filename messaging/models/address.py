@@ -1,4 +1,4 @@
-"""Facts about addresses and gateways, and the texts themselves."""
+"""Facts about addresses, and the texts themselves."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Language
 from messaging.models.message import Message
-from patients.models import Channel
+from patients.models import Channel, Patient
 
 
 class Suppression(models.Model):
@@ -27,6 +27,12 @@ class Suppression(models.Model):
         related_name="+",
     )
     at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # The operations page: how many stopped us lately.
+            models.Index(fields=["at"], name="suppression_by_time")
+        ]
 
     def __str__(self) -> str:
         return f"{self.address} {'off' if self.on else 'on again'}"
@@ -52,41 +58,66 @@ class CurrentSuppression(models.Model):
         return f"{self.channel} {self.address}"
 
 
-class Breaker(models.Model):
-    """Whether a gateway may be used with an account.
+class Hold(models.Model):
+    """Nothing goes to an address, or about a patient, until a person has looked.
 
-    ``closed`` (messages pass, as with the electrical kind) ``──► open`` (it refuses
-    everything; tried again after ``until``) ``──► closed``; or ``off``, by hand.
+    Somebody wrote that a number is not theirs any more, or that a patient has died.
     """
 
-    class State(models.TextChoices):
-        CLOSED = "closed", _("In use")
-        OPEN = "open", _("Refuses; tried again soon")
-        OFF = "off", _("Switched off")
+    class Kind(models.TextChoices):
+        WRONG_NUMBER = "wrong_number", _("May be a wrong number")
+        BEREAVEMENT = "bereavement", _("May have died")
 
-    provider = models.CharField(_("provider"), max_length=20)
-    credential = models.CharField(_("account"), max_length=120, blank=True)
-    state = models.CharField(
-        _("state"),
-        max_length=8,
-        choices=State,
-        default=State.CLOSED,
-        help_text=_("Switched off, nothing leaves through it until it is in use."),
+    kind = models.CharField(max_length=16, choices=Kind)
+    address = models.CharField(
+        max_length=254, blank=True, help_text=_("What is held; empty: the patient.")
     )
-    until = models.DateTimeField(_("until"), null=True, blank=True)
-    why = models.CharField(_("why"), max_length=120, blank=True)
+    patient = models.ForeignKey(
+        Patient,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="holds",
+    )
+    message = models.ForeignKey(
+        Message,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text=_("The words that did it."),
+    )
+    at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
 
     class Meta:
-        verbose_name = _("gateway")
-        verbose_name_plural = _("gateways")
         constraints = [
-            models.UniqueConstraint(
-                fields=["provider", "credential"], name="breaker_unique"
+            models.CheckConstraint(
+                condition=models.Q(patient=None) ^ models.Q(address=""),
+                name="hold_of_exactly_one",
             )
+        ]
+        indexes = [
+            # What the gate reads.
+            models.Index(
+                fields=["address"],
+                condition=models.Q(ended_at=None),
+                name="hold_of_address",
+            ),
+            models.Index(
+                fields=["patient"],
+                condition=models.Q(ended_at=None),
+                name="hold_of_patient",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider}: {self.get_state_display()}"
+        return f"{self.kind} {self.address or self.patient_id}"
 
 
 class Template(models.Model):
@@ -99,6 +130,15 @@ class Template(models.Model):
         _("subject"), max_length=120, blank=True, help_text=_("For email.")
     )
     body = models.TextField(_("text"))
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("written by"),
+        help_text=_("Nobody: it came with the product."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.trail import AboutPatient
 from messaging.models.notice import Notice
+from messaging.quoting import words_of
 from patients.models import Channel, Patient
 
 
@@ -119,11 +120,20 @@ class Message(AboutPatient):
     encoding = models.CharField(max_length=6, choices=Encoding)
     segments = models.PositiveSmallIntegerField(default=1)
     media_count = models.PositiveSmallIntegerField(default=0)
+    media = models.JSONField(
+        _("pictures"),
+        default=list,
+        blank=True,
+        help_text=_("Where its pictures lie, and of what kind; nothing fetches them."),
+    )
     state = models.CharField(max_length=12, choices=State)
     why = models.CharField(max_length=120, blank=True)
     error_code = models.CharField(max_length=20, blank=True)
     rank = models.SmallIntegerField(default=0, help_text=_("Never goes back."))
     attempts = models.PositiveSmallIntegerField(default=0)
+    urgency = models.PositiveSmallIntegerField(
+        default=2, help_text=_("Lower goes first; its purpose says it.")
+    )
     looks = models.PositiveSmallIntegerField(
         default=0, help_text=_("How often the provider was asked about an unknown one.")
     )
@@ -160,9 +170,9 @@ class Message(AboutPatient):
             )
         ]
         indexes = [
-            # What may be claimed.
+            # What may be claimed, in its order.
             models.Index(
-                fields=["not_before", "id"],
+                fields=["urgency", "not_before", "id"],
                 condition=models.Q(state="queued"),
                 name="message_queued",
             ),
@@ -186,12 +196,34 @@ class Message(AboutPatient):
             ),
             # The thread, the timeline, the simulated phone.
             models.Index(fields=["conversation", "-at"], name="message_thread"),
+            # The operations page: what went wrong lately, and when we last heard.
+            models.Index(
+                fields=["at"],
+                condition=models.Q(state__in=["failed", "undelivered", "withdrawn"]),
+                name="message_ended_badly",
+            ),
+            models.Index(
+                fields=["at"],
+                condition=models.Q(direction="in"),
+                name="message_received",
+            ),
+            # The same page: what the texts of a month cost.
+            models.Index(
+                fields=["accepted_at"],
+                condition=models.Q(channel="sms", accepted_at__isnull=False),
+                name="message_text_sent",
+            ),
             models.Index(fields=["patient", "-at"], name="message_of_patient"),
             models.Index(fields=["address", "-at"], name="message_of_address"),
         ]
 
     def __str__(self) -> str:
         return f"{self.direction} {self.channel} {self.ref}"
+
+    @property
+    def words(self) -> str:
+        """The sender's own words, without what a mail quotes."""
+        return words_of(self)
 
 
 class NoticeMessage(models.Model):

@@ -20,7 +20,9 @@ def main() -> None:
         "--patients", type=int, default=100_000, help="for the search or the import"
     )
     parser.add_argument(
-        "--only", choices=("work", "search", "import"), help="leave out the rest"
+        "--only",
+        choices=("work", "send", "search", "import"),
+        help="leave out the rest",
     )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
@@ -38,17 +40,20 @@ def main() -> None:
 
         # Without a broker every booking would say that it is away.
         logging.getLogger("messaging.tasks").setLevel(logging.ERROR)
+        logging.getLogger("core.requests").setLevel(logging.WARNING)
         call_command("migrate", verbosity=0)
         say(f"On {connection.vendor}, {os.cpu_count()} cores")
-        from tests.bench import search, work  # noqa: PLC0415
+        from tests.bench import search, sending, work  # noqa: PLC0415
 
         if wanted.only == "import":
             work.import_patients(wanted.patients)
             return
-        if wanted.only != "search":
-            for figure in (work.import_patients, work.plan_reminders, work.dispatch):
-                figure()
-        if wanted.only != "work":
+        if wanted.only in (None, "work"):
+            work.import_patients()
+            work.plan_reminders()
+        if wanted.only in (None, "work", "send"):
+            sending.everything()
+        if wanted.only in (None, "search"):
             search.search(wanted.patients)
 
 

@@ -3,17 +3,12 @@
 import csv
 import io
 import resource
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from datetime import timedelta
 from pathlib import Path
 
 from tests.bench.measure import rate_of, say, show
 
-IMPORTED, PLANNED, SENT = 5_000, 20_000, 400
+IMPORTED, PLANNED = 5_000, 20_000
 
 
 def import_patients(count: int = IMPORTED) -> None:
@@ -106,62 +101,3 @@ def plan_reminders() -> None:
     show("planning", rate, "the same rows, copied unindexed", rate_of(PLANNED, copy))
     Notice.objects.all().delete()
     Appointment.objects.all().delete()
-
-
-def dispatch() -> None:
-    """Claim, gate, send and record texts, beside Twilio's client doing nothing else."""
-    from django.conf import settings  # noqa: PLC0415
-    from django.utils import timezone  # noqa: PLC0415
-
-    from messaging import dispatch as dispatcher  # noqa: PLC0415
-    from messaging.ladder import open_due  # noqa: PLC0415
-    from messaging.models import Message  # noqa: PLC0415
-    from tests.factories import booked, patient  # noqa: PLC0415
-
-    with _fake_in_its_own_process() as (url, account, token):
-        settings.SMS_GATEWAY = "twilio"
-        settings.TWILIO_API_BASE_URL, settings.TWILIO_ACCOUNT_SID = url, account
-        settings.TWILIO_AUTH_TOKENS, settings.TWILIO_FROM_NUMBER = (
-            [token],
-            "+16175550100",
-        )
-        first = timezone.localdate() + timedelta(days=10)
-        for n in range(SENT):
-            at = datetime.combine(
-                first + timedelta(days=n // 60), datetime.min.time()
-            ) + timedelta(hours=8, minutes=10 * (n % 60))
-            booked(
-                patient(f"Given{n}", phone=f"+1617555{n:04d}"), at=at, overbooked=True
-            )
-        open_due()
-        channel = dispatcher._client("twilio")
-        outgoing = [dispatcher._outgoing(m) for m in Message.objects.all()]
-
-        def client_alone() -> None:
-            with ThreadPoolExecutor(dispatcher.THREADS) as pool:
-                list(pool.map(channel.send, outgoing))
-
-        baseline = rate_of(SENT, client_alone)
-        rate = rate_of(SENT, dispatcher.dispatch_due)
-        assert Message.objects.filter(state=Message.State.ACCEPTED).count() == SENT
-        show("durable dispatch", rate, "Twilio's client alone, 8 threads", baseline)
-
-
-@contextmanager
-def _fake_in_its_own_process() -> Iterator[tuple[str, str, str]]:
-    ours, theirs = get_context("spawn").Pipe()
-    process = get_context("spawn").Process(target=_serve, args=(theirs,))
-    process.start()
-    yield ours.recv()
-    ours.send("end")
-    process.join()
-
-
-def _serve(link: Connection) -> None:
-    from tests.fakes.twilio import FakeTwilio  # noqa: PLC0415
-
-    # Checking each request against the description would be most of the time.
-    with FakeTwilio(spec_path=Path("missing")) as fake:
-        fake.callbacks = ()
-        link.send((fake.url, fake.account_sid, fake.auth_token))
-        link.recv()

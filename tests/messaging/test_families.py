@@ -3,14 +3,16 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts.roles import Role
 from accounts.ticks import run_pass
 from messaging.inbound import receive
 from messaging.ladder import open_due
 from messaging.models import Message, Notice
 from patients.models import Consent, ContactPerson, ContactPoint
-from tests.factories import MONDAY, booked, patient
+from tests.factories import MONDAY, booked, member_of_staff, patient
 from worklist.models import WorkItem
 
 pytestmark = pytest.mark.django_db
@@ -199,3 +201,13 @@ def test_two_patients_of_nobody_keep_their_own_texts(monday):
     monday.move_to(MONDAY + timedelta(days=1, hours=2))
     run_pass()
     assert len(out()) == 2
+
+
+def test_a_text_about_two_children_stands_on_each_ones_page(client, family):
+    run_pass()
+    client.force_login(member_of_staff("femi", Role.FRONT_DESK))
+    (text,) = out()
+    for one in family:
+        shown = client.get(reverse("patients:patient_timeline", args=[one.pk]))
+        assert shown.content.decode().count("for Leo and Mia") == 1
+    assert text.patient == family[0]

@@ -244,18 +244,42 @@ def test_a_part_that_dies_is_left_out_of_the_text(monday):
     assert sent.state == Message.State.DELIVERED
 
 
-def test_judging_costs_the_same_for_one_message_and_five(
-    monday, django_assert_max_num_queries
+def test_judging_costs_the_same_for_one_message_and_six(
+    monday, django_assert_num_queries
 ):
-    for place in range(5):
+    for place in range(7):
         booked(
             patient(f"Given{place}", phone=f"+1617555012{place}"),
             at=datetime(2026, 11, 24, 9 + place),
         )
     open_due()
-    token = claim(5)
-    messages = list(Message.objects.filter(lease_token=token).select_related("patient"))
-    assert len(messages) == 5
-    # Thirteen for the batch; twelve a message: savepoint, question, row and visit.
-    with django_assert_max_num_queries(13 + 5 * 12):
-        pass_gate(messages)
+    for count in (1, 6):
+        token = claim(count)
+        messages = list(Message.objects.filter(lease_token=token))
+        assert len(messages) == count
+        with django_assert_num_queries(19):
+            assert len(pass_gate(messages)) == count
+
+
+def test_nor_does_it_matter_who_answers_for_them(monday, django_assert_num_queries):
+    for place in range(4):
+        leo = patient(f"Leo{place}", phone="", birth_date=date(2020, 5, 1))
+        father = ContactPerson.objects.create(
+            patient=leo,
+            name=f"Ben{place} Duarte",
+            relation="father",
+            is_responsible=True,
+            scopes=["schedule"],
+        )
+        ContactPoint.objects.create(
+            contact_person=father, channel="sms", address=f"+1617555016{place}"
+        )
+        Consent.objects.create(
+            patient=leo, channel="sms", given=True, method="form", at=timezone.now()
+        )
+        booked(leo, at=datetime(2026, 11, 24, 9 + place))
+    open_due()
+    for count in (1, 3):
+        messages = list(Message.objects.filter(lease_token=claim(count)))
+        with django_assert_num_queries(22):
+            assert len(pass_gate(messages)) == count

@@ -5,16 +5,20 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Heartbeat
+from accounts.roles import Role
 from accounts.ticks import run_pass
 from core import triggers
 from messaging.inbound import receive
 from messaging.ladder import open_due
-from messaging.models import Message, Notice
+from messaging.models import DutyAlert, Hold, Message, Notice
 from messaging.promises import broken_promises, watch
-from tests.factories import GRACE, MONDAY, booked, patient
+from tests.factories import GRACE, MONDAY, booked, member_of_staff, patient
 from worklist.models import WorkItem
+from worklist.services import claim_item, raise_item
 
 pytestmark = pytest.mark.django_db
 
@@ -150,3 +154,123 @@ def test_a_pass_keeps_the_count_for_today(monday, django_assert_num_queries):
     assert Heartbeat.objects.get(key="promises").value == 1
     with django_assert_num_queries(1):
         watch()
+
+
+def test_a_hold_nobody_looks_at(monday):
+    grace = patient()
+    receive(
+        provider="simulated",
+        provider_id="SIM1",
+        channel="sms",
+        from_address=GRACE,
+        to_address="",
+        body="?",
+    )
+    Message.objects.update(handled_at=MONDAY)
+    hold = Hold.objects.create(
+        kind="bereavement", patient=grace, message=Message.objects.get(), at=MONDAY
+    )
+    monday.shift(timedelta(minutes=15))
+    assert whys() == []
+    monday.shift(1)
+    assert whys() == [f"hold {hold.pk} waits for nobody"]
+    WorkItem.objects.create(
+        kind="bereavement",
+        severity=WorkItem.Severity.AMBER,
+        reason="Speaks of a death.",
+        opened_at=MONDAY,
+        subject_kind="message",
+        subject_id=hold.message_id,
+        dedupe_key="bereavement",
+        due_at=MONDAY,
+    )
+    assert whys() == []
+
+
+def a_red_item(site=None) -> WorkItem:
+    return raise_item(
+        kind="red_flag",
+        severity=WorkItem.Severity.RED,
+        reason="May be an emergency.",
+        subject_kind="message",
+        subject_id=1,
+        dedupe_key="red",
+        due_at=MONDAY,
+        site=site,
+    )
+
+
+def told(item: WorkItem, **fields) -> DutyAlert:
+    return DutyAlert.objects.create(
+        user=member_of_staff("maya", Role.NURSE),
+        step="duty",
+        items=[item.pk],
+        token_hash="hash",
+        at=MONDAY,
+        until=MONDAY + timedelta(minutes=5),
+        **fields,
+    )
+
+
+def test_urgent_work_of_which_nobody_was_told(monday):
+    item = a_red_item()
+    monday.shift(timedelta(minutes=15))
+    assert whys() == []
+    monday.shift(1)
+    assert whys() == [f"urgent work {item.pk}: nobody was told"]
+    claim_item(item_id=item.pk, by=member_of_staff("rao", Role.CLINICIAN))
+    assert whys() == []
+
+
+def test_who_was_told_and_does_not_come_is_no_broken_promise(monday):
+    told(a_red_item())
+    monday.shift(timedelta(hours=2))
+    assert whys() == []
+
+
+def test_urgent_work_whose_alert_went_nowhere(monday):
+    item = a_red_item()
+    booked(at=TOMORROW_10)
+    notice = Notice.objects.get()
+    Notice.objects.update(state="expired")
+    told(item, notice=notice)
+    monday.shift(timedelta(minutes=16))
+    assert whys() == [f"urgent work {item.pk}: nobody was told"]
+    # Somebody was asked to put a colleague on duty.
+    raise_item(
+        kind="duty",
+        severity=WorkItem.Severity.AMBER,
+        reason="Nobody could be told.",
+        subject_kind="duty",
+        subject_id=0,
+        dedupe_key="duty",
+        due_at=MONDAY,
+    )
+    assert whys() == []
+
+
+def test_a_letter_that_is_owed_is_with_a_person(monday):
+    somebody = patient(
+        preferred_way="letter", address_line="1 Pier St", city="Boston", country="US"
+    )
+    booked(somebody, at=datetime(2026, 12, 21, 10))
+    run_pass()
+    assert WorkItem.objects.open().get().kind in ("letter", "unreached")
+    assert whys() == []
+    triggers.lift()
+    WorkItem.objects.all().delete()
+    assert whys() == ["with staff, but on nobody's list"]
+
+
+def test_looking_costs_the_same_however_much_there_is(monday):
+    costs = []
+    for numbers in (range(1), range(1, 4)):
+        for n in numbers:
+            somebody = patient(f"Given{n}", phone=f"+1617555012{n}")
+            booked(somebody, at=datetime(2026, 11, 24, 10 + n))
+        a_red_item()
+        monday.shift(timedelta(minutes=16))
+        with CaptureQueriesContext(connection) as queries:
+            assert broken_promises()
+        costs.append(len(queries))
+    assert costs[0] == costs[1] <= 10

@@ -1,7 +1,6 @@
 """``manage.py check_promises``: whether every promise is kept or with a person."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -40,5 +39,9 @@ class Command(BaseCommand):
 
 def _as_json(states: dict[str, dict[str, int]], broken: list[Any]) -> str:
     return json.dumps(
-        {"ok": not broken, **states, "broken": [asdict(one) for one in broken]}
+        {
+            "ok": not broken,
+            **states,
+            "broken": [{"notice": one.notice, "why": one.why} for one in broken],
+        }
     )
