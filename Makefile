@@ -1,7 +1,7 @@
 # Every command of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench check format table fakes messages requirements
+.PHONY: help run test bench soak check format table fakes messages requirements
 
 VENV := .venv/bin/python
 # The machine's own servers have no say where the embedded set-up is meant.
@@ -30,6 +30,12 @@ test: .venv/installed-dev ## run the whole suite on SQLite, then on PostgreSQL +
 bench: .venv/installed-dev ## speed beside its baselines, on SQLite and on PostgreSQL
 	@$(EMBEDDED) $(VENV) -m tests.bench
 	@ENV_FILE=/dev/null $(VENV) -m tests.servers $(VENV) -m tests.bench
+
+# Visits booked while everything is killed, stopped and cut off.
+N ?= 10000
+
+soak: .venv/installed-dev ## kill everything while N=10000 visits are told, then count lost, doubled, wrong
+	@$(EMBEDDED) $(VENV) -m tests.soak -n $(N) $(ARGS)
 
 CHECKS := check-format check-types check-imports check-migrations check-templates \
 	check-deploy check-audit

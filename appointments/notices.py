@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
 from django.utils import translation
 from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext_noop
@@ -42,14 +43,19 @@ class VisitCause(Cause):
 
     def untrue(self, notices: Sequence[Notice]) -> dict[int, str]:
         """Return those whose visit moved on, was cancelled, or has begun; one query."""
-        visits = _visits(notices)
+        visits = {
+            pk: (state, version)
+            for pk, state, version in Appointment.objects.filter(
+                pk__in={notice.cause_id for notice in notices}
+            ).values_list("pk", "state", "version")
+        }
         why = {}
         for notice in notices:
-            visit = visits[notice.cause_id]
+            state, version = visits[notice.cause_id]
             if notice.template_key in ("visit_cancelled", "reply_cancelled"):
-                if visit.state != Appointment.State.CANCELLED:
+                if state != Appointment.State.CANCELLED:
                     why[notice.pk] = gettext_noop("the visit is on again")
-            elif notice.cause_version != visit.version or not visit.is_ahead:
+            elif notice.cause_version != version or state not in Appointment.AHEAD:
                 why[notice.pk] = gettext_noop("the visit has changed")
         return why
 
@@ -92,8 +98,8 @@ class VisitCause(Cause):
         if ask is not None and digits_from is not None:
             for place in range(len(ask.meanings)):
                 fields[f"d{place + 1}"] = str(digits_from + place)
-        subject, body = render(key, language, **fields)
-        return Draft(body=body, subject=subject, ask=ask)
+        subject, body = render(key, language, short=channel == Channel.SMS, **fields)
+        return Draft(body=body, subject=subject, ask=ask, language=language)
 
     def _ask(self, key: str, visits: Sequence[Appointment]) -> Ask | None:
         if key not in _ASKS:
@@ -108,11 +114,11 @@ class VisitCause(Cause):
 
     def telling(self, notices: Sequence[Notice]) -> None:
         """Note what the patient is about to hear of the visits."""
-        visits = list(_visits(notices).values())
-        for visit in visits:
-            visit.note_told()
-        Appointment.objects.bulk_update(
-            visits, ["told_start", "told_site", "told_clinician"]
+        # Locked by the gate; one statement, however many.
+        Appointment.objects.filter(pk__in={n.cause_id for n in notices}).update(
+            told_start=F("starts_at"),
+            told_site=F("site_id"),
+            told_clinician=F("clinician_id"),
         )
 
     def sentence(self, notice: Notice) -> dict[str, Any]:
@@ -127,6 +133,10 @@ class VisitCause(Cause):
     def site(self, notice: Notice) -> Site:
         """Return where the visit is."""
         return _visits([notice])[notice.cause_id].site
+
+    def useful_until(self, notice: Notice) -> datetime:
+        """Return when the visit begins; one query."""
+        return _visits([notice])[notice.cause_id].starts_at
 
     def missing(self, now: datetime) -> list[str]:
         """Return reminders the cadence owes and nobody promised."""

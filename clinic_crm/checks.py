@@ -1,11 +1,14 @@
 """What a clinic server must have before it starts; the embedded run has it all."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
 
 from clinic_crm.sentry import is_installed
+from messaging.lately import segment_price
+from messaging.mail_tokens import LONGEST_LOCAL_PART
 
 
 @checks.register(checks.Tags.security)
@@ -33,6 +36,28 @@ def check_clinic_server(**_: Any) -> list[checks.CheckMessage]:
                 "Twilio is named without a sender.",
                 "Set TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM_NUMBER.",
             )
+    if settings.SMS_SEGMENT_PRICE and segment_price()[0] is None:
+        missing(
+            11,
+            "SMS_SEGMENT_PRICE is no price.",
+            "Write it as 0.0083 USD, or leave it out.",
+        )
+    mail_in = urlsplit(settings.MAIL_IN_URL)
+    if settings.MAIL_IN_URL and mail_in.scheme not in ("imaps", "imap+tls", "imap"):
+        missing(
+            12,
+            "MAIL_IN_URL is no mailbox.",
+            "Set it to imaps://user:password@host/INBOX, or unset it.",
+        )
+    local, _at, domain = settings.MAIL_IN_ADDRESS.rpartition("@")
+    fits = local and domain and len(local) <= LONGEST_LOCAL_PART and "+" not in local
+    if settings.MAIL_IN_ADDRESS and not (fits and settings.MAIL_IN_URL):
+        missing(
+            13,
+            "MAIL_IN_ADDRESS cannot take answers and bounces.",
+            "Set it to the plain address of the mailbox in MAIL_IN_URL, with at most "
+            f"{LONGEST_LOCAL_PART} letters before the @, or unset it.",
+        )
     if settings.SENTRY_DSN and not is_installed():
         missing(
             10,
@@ -58,6 +83,12 @@ def check_clinic_server(**_: Any) -> list[checks.CheckMessage]:
             7,
             "PUBLIC_BASE_URL is not an https address.",
             "Set it to the address patients and Twilio reach, https://…",
+        )
+    if mail_in.scheme == "imap":
+        missing(
+            14,
+            "MAIL_IN_URL reads mail in the clear.",
+            "Set it to imaps://, or to imap+tls:// for STARTTLS.",
         )
     for number, name, value in (
         (8, "SMS_GATEWAY", settings.SMS_GATEWAY),

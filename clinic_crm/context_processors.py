@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from accounts.language import other_languages
 from accounts.models import User
+from messaging.duty.banner import Line, duty_lines, urgent_for
 from messaging.queries import waiting_for_us
 from patients.models import AccessGrant
 from patients.queries import grants_of_page, reviewers_of
@@ -17,11 +18,13 @@ from worklist.queries import items_of
 
 
 def house(request: HttpRequest) -> dict[str, Any]:
-    """Return the counts in the rail, the emergency access by which the page shows its
-    patient, the languages to switch to, and whether to show the embedded run's banner.
+    """Return the counts in the rail, urgent work this user must know of, the emergency
+    access by which the page shows its patient, the languages to switch to, and whether
+    to show the embedded run's banner.
 
     All that is counted is one query, run only when a template shows some of it, which
-    fragments do not; two more under emergency access.
+    fragments do not; two more under emergency access, and a few where urgent work
+    waits.
     """
     user = getattr(request, "user", None)
     embedded = settings.EMBEDDED and settings.SMS_GATEWAY == "simulated"
@@ -29,17 +32,21 @@ def house(request: HttpRequest) -> dict[str, Any]:
         return {"embedded": embedded, "other_languages": other_languages}
 
     @cache
-    def counts() -> tuple[int, int, int]:
-        waiting, work, grants = (
+    def counts() -> tuple[int, int, int, int]:
+        waiting, work, grants, urgent = (
             User.objects.filter(pk=user.pk)
             .values_list(
                 _count(waiting_for_us(user)),
                 _count(items_of(user)),
                 _count(grants_of_page(user)),
+                _count(urgent_for(user)),
             )
             .get()
         )
-        return waiting, work, grants
+        return waiting, work, grants, urgent
+
+    def duty() -> list[Line]:
+        return duty_lines(user) if counts()[3] else []
 
     def emergency_access() -> list[tuple[AccessGrant, QuerySet[User]]]:
         grants = grants_of_page(user) if counts()[2] else ()
@@ -47,6 +54,7 @@ def house(request: HttpRequest) -> dict[str, Any]:
 
     return {
         "embedded": embedded,
+        "duty_lines": duty,
         "idle_lock_seconds": settings.IDLE_LOCK_SECONDS,
         "other_languages": other_languages,
         "emergency_access": emergency_access,

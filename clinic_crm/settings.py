@@ -163,6 +163,11 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
+    # Compiling a statement costs more than ours take. A worker that was stopped in the
+    # middle of a transaction must not keep its locks from people.
+    _database.setdefault("OPTIONS", {})["options"] = (
+        "-c jit=off -c idle_in_transaction_session_timeout=60000"
+    )
     _database["CONN_MAX_AGE"] = 600
     _database["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -220,6 +225,12 @@ TWILIO_FROM_NUMBER = env.str("TWILIO_FROM_NUMBER", default="")
 TWILIO_API_BASE_URL = env.str(
     "TWILIO_API_BASE_URL", default="https://api.twilio.com"
 ).rstrip("/")
+# What one segment costs, such as "0.0083 USD", for the estimate on the operations page.
+SMS_SEGMENT_PRICE = env.str("SMS_SEGMENT_PRICE", default="")
+# What the sender may send; a messaging service shares it out among its numbers itself.
+SMS_SEGMENTS_PER_SECOND = env.float("SMS_SEGMENTS_PER_SECOND", default=0)
+# Longer than the slowest call to a provider; shorter only to watch it run out.
+DISPATCH_LEASE_SECONDS = env.int("DISPATCH_LEASE_SECONDS", default=90)
 EMAIL_GATEWAY = env.str("EMAIL_GATEWAY", default="simulated" if EMBEDDED else "")
 vars().update(env.email("EMAIL_URL", default="smtp://127.0.0.1:25"))
 # For each exchange with the server; a mail takes up to eight, all within one lease.
@@ -227,6 +238,9 @@ EMAIL_TIMEOUT = 8
 DEFAULT_FROM_EMAIL = env.str(
     "DEFAULT_FROM_EMAIL", default="Harbour Clinic <clinic@harbour.example>"
 )
+# What patients write back and what bounces; without it mail goes one way.
+MAIL_IN_URL = env.str("MAIL_IN_URL", default="")
+MAIL_IN_ADDRESS = env.str("MAIL_IN_ADDRESS", default="")
 
 # Login
 

@@ -63,6 +63,8 @@ def today(request: StaffRequest) -> HttpResponse:
         context["note_drafts"] = count_note_drafts(user)
     context["may_import"] = (
         user.has_perm("patients.import_patient")
+        # Asked only where nothing on the page tells that there are patients.
+        and not (context.get("items") or context.get("visits"))
         and not Patient.objects.visible_to(user).exists()
     )
     return render(request, "clinic_crm/today.html", context)

@@ -142,21 +142,46 @@ def resolve_recipients(
     answer for them, for an adult those who do so by law; each only while their rights
     are in force and cover the topic. Otherwise the patient.
     """
-    if patient.deceased_on or patient.merged_into_id:
-        return []
+    return resolve_all([(patient, topic, on, confidential)])[0]
+
+
+def resolve_all(
+    asked: Sequence[tuple[Patient, str, date, bool]],
+) -> list[list[Recipient]]:
+    """Return who learns of each (patient, topic, day, confidential); two queries."""
+    patients = {
+        patient.pk: patient
+        for patient, *_rest in asked
+        if not patient.deceased_on and not patient.merged_into_id
+    }
+    if not patients:
+        return [[] for _asked in asked]
     works = ContactPoint.objects.filter(
         contact_person=OuterRef("pk"), usable=True, safe_to_text=True
     )
-    persons = list(
-        patient.contact_persons.filter(is_responsible=True, ended_at=None)
+    persons: dict[int, list[ContactPerson]] = {pk: [] for pk in patients}
+    people = set(patients)
+    for person in (
+        ContactPerson.objects.filter(
+            patient__in=patients, is_responsible=True, ended_at=None
+        )
         # Not loaded with their records: the audit would count those as shown.
         .annotate(reachable=Exists(works), gone=GONE)
         .order_by("pk")
-    )
-    theirs = [person.person_id for person in persons if person.person_id]
-    plans = SafeContactPlan.objects.in_force().filter(
-        Q(patient=patient) | Q(patient__in=theirs)
-    )
-    return recipients_among(
-        patient, persons, list(plans), topic, on, confidential=confidential
-    )
+    ):
+        person.patient = patients[person.patient_id]
+        persons[person.patient_id].append(person)
+        if person.person_id:
+            people.add(person.person_id)
+    plans = list(SafeContactPlan.objects.in_force().filter(patient__in=people))
+    return [
+        recipients_among(
+            patient,
+            persons.get(patient.pk, []),
+            plans,
+            topic,
+            on,
+            confidential=confidential,
+        )
+        for patient, topic, on, confidential in asked
+    ]

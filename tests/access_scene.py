@@ -6,15 +6,17 @@ A new address that names a thing gets a line in ``THINGS``.
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
 
 from allauth.mfa.models import Authenticator
 from django.utils import timezone
 
 from accounts.crypto import encrypt
-from accounts.models import Draft, Job, User
+from accounts.models import Draft, Duty, Job, User
 from accounts.roles import Role
 from appointments.models import VisitType
-from messaging.models import Conversation, Message
+from messaging.models import Conversation, DutyAlert, Message
 from patients.flags import pin_flag
 from patients.grants import grant_access
 from patients.intake import take_intake
@@ -335,6 +337,53 @@ def jobs(s: Scene, user: User) -> Things:
     return Things(own, away)
 
 
+def duties(s: Scene, user: User) -> Things:
+    def duty(site) -> tuple[int]:
+        made = Duty.objects.create(
+            site=site,
+            user=s.staff["nurse"],
+            starts_at=timezone.now(),
+            ends_at=timezone.now() + timedelta(hours=8),
+        )
+        return (made.pk,)
+
+    return Things([duty(s.harbour)], [duty(s.north), (NOWHERE,)])
+
+
+def own_alerts(s: Scene, user: User) -> Things:
+    def alert(who: User) -> tuple[int]:
+        made = DutyAlert.objects.create(
+            site=s.harbour,
+            user=who,
+            step="duty",
+            token_hash=str(uuid4()),
+            at=timezone.now(),
+            until=timezone.now(),
+        )
+        return (made.pk,)
+
+    return Things([alert(user)], [alert(s.stranger), (NOWHERE,)])
+
+
+def messages_sent(s: Scene, user: User) -> Things:
+    def sent(person: Person) -> tuple[int]:
+        made = Message.objects.create(
+            direction="out",
+            patient=person.patient,
+            channel="sms",
+            address=person.point.address,
+            body=f"To {person.patient}",
+            encoding="GSM-7",
+            state="unknown",
+            submitting_at=MONDAY,
+            not_before=MONDAY,
+            at=MONDAY,
+        )
+        return (made.pk,)
+
+    return Things([sent(s.grace), sent(s.tomas)], [sent(s.leo), (NOWHERE,)])
+
+
 def checked_lists(s: Scene, user: User) -> Things:
     def checked(owner: User) -> tuple[int]:
         made = Job.objects.create(
@@ -434,6 +483,11 @@ THINGS: dict[str, Callable[[Scene, User], Things]] = {
     "appointments:appointment_link": visits_to_change,
     "appointments:appointment_mark": visits_to_change,
     "messaging:conversation_detail": conversations,
+    "messaging:duty_edit": duties,
+    "messaging:gateway_switch": lambda s, user: Things([("simulated",)], [("pigeon",)]),
+    "messaging:unknown_message": messages_sent,
+    "messaging:duty_take": own_alerts,
+    "messaging:duty_alert": lambda s, user: Things([("a-token",)]),
     "messaging:conversation_done": conversations,
     "messaging:patient_conversation": patients,
     "worklist:item_claim": items,
@@ -448,4 +502,5 @@ THINGS: dict[str, Callable[[Scene, User], Things]] = {
     # Nobody holds a session for a link here, nor a token.
     "links:open": lambda s, user: Things([(s.grace.link.pk,), (NOWHERE,)]),
     "links:enter": lambda s, user: Things([("a-token",)]),
+    "messaging:leave": lambda s, user: Things([("a-token",)]),
 }

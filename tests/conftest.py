@@ -69,4 +69,6 @@ def mailbox(settings: Any) -> Iterator[Mailbox]:
     with Mailbox() as box:
         settings.EMAIL_GATEWAY = "smtp"
         settings.EMAIL_HOST, settings.EMAIL_PORT = box.host, box.port
+        forget_clients()
         yield box
+        forget_clients()

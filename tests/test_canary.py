@@ -300,7 +300,7 @@ def _something_happened(evidence: Evidence) -> None:
         ("core.requests", "request"),
         ("messaging.webhooks", "webhook without a valid signature"),
     } <= said
-    assert {name for name, _event in said} >= {"django.request", "messaging.dispatch"}
+    assert {name for name, _event in said} >= {"django.request", "messaging.recording"}
     assert "work" in " ".join(queued())
 
 

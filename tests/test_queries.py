@@ -1,5 +1,6 @@
 """Every page costs the same number of queries with one row and with three."""
 
+import uuid
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.roles import Role
 from accounts.ticks import run_pass
 from messaging.inbound import receive
+from messaging.leave import leave_path
 from messaging.models import Conversation
 from patients.models import HistoryEntry, Patient
 from patients.terms import index_patients
@@ -94,16 +96,28 @@ PAGES = {
     "everything": "/inbox/?folder=all",
     "conversation": "/inbox/{conversation}/",
     "worklist": "/worklist/",
+    "duty": "/duty/",
+    "put on duty": "/duty/add/",
     "item": "/worklist/{item}/close/",
     "phone": "/phone/",
+    "leave": "{leave}",
+    "operations": "/operations/",
+    "lately": "/operations/lately/",
+    "promises": "/operations/promises/",
+    "test": "/operations/test/",
+    "switch": "/operations/gateways/simulated/",
 }
 
 
 #: Who opens what a nurse may not.
 ROLES = {
+    "put on duty": Role.MANAGER,
     "untold": Role.CLINICIAN,
     "tell": Role.CLINICIAN,
     "retention": Role.MANAGER,
+    **dict.fromkeys(
+        ("operations", "lately", "promises", "test", "switch"), Role.MANAGER
+    ),
 }
 #: What is looked for stands in no address.
 SEARCHES = {"search", "find"}
@@ -130,6 +144,7 @@ def test_query_budget(client, monday, name):
             visit=first.appointments.first().pk,
             conversation=Conversation.objects.get(patient=first).pk,
             item=first.work_items.first().pk,
+            leave=leave_path(uuid.uuid4()),
         )
         with CaptureQueriesContext(connection) as queries:
             assert ask(client, name, url).status_code == 200

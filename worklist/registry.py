@@ -40,6 +40,7 @@ class WorkKind:
     worklist's own page. ``subjects_of(user)`` are the ids of the subjects whose items a
     user sees, where patient and site do not decide it. ``may_be_about(subject_ids)``
     are the patients whom items that name none may speak of, for the audit; one query.
+    ``template`` shows, on the item's own page, what it takes to deal with it.
     """
 
     title: Label
@@ -48,6 +49,7 @@ class WorkKind:
     lock: "Callable[[WorkItem], None]" = _no_lock
     permission: str = ""
     page: "Callable[[WorkItem], str] | None" = None
+    template: str = ""
     subjects_of: "Callable[[User | AnonymousUser], QuerySet[Any]] | None" = None
     may_be_about: Callable[[Sequence[int]], set[int]] = _nobody
 

@@ -88,6 +88,39 @@ def give_back_items(*, owner: User, by: User) -> int:
 
 
 @transaction.atomic
+def press_item(
+    *,
+    item_id: int,
+    what: str,
+    note: str = "",
+    severity: WorkItem.Severity,
+    due_at: datetime,
+    reason: str,
+    reason_places: Places,
+) -> WorkItem | None:
+    """Note that something more has happened about an open item; locks it.
+
+    It only becomes more pressing: a higher severity, an earlier ``due_at``. One that
+    rises goes back before everybody, for whoever has it took on something less. Returns
+    None, and changes nothing, when it has been closed meanwhile. ``what`` and
+    ``reason`` are English, marked for translation.
+    """
+    item = WorkItem.objects.open().select_for_update().filter(pk=item_id).first()
+    if item is None:
+        return None
+    had_owner, rises = item.owner_id is not None, severity < item.severity
+    item.severity = min(severity, item.severity)
+    item.due_at = min(due_at, item.due_at)
+    item.reason, item.reason_places = reason, reason_places
+    item.owner = None if rises else item.owner
+    item.save()
+    _note(item, what, note=note)
+    if rises and had_owner:
+        _note(item, gettext_noop("given back"))
+    return item
+
+
+@transaction.atomic
 def close_item(*, item_id: int, outcome: str, by: User, note: str = "") -> WorkItem:
     """End an item with one of its kind's outcomes; locks its subject, then the row.
 

@@ -76,5 +76,10 @@ def item_close(request: StaffRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "worklist/item_close.html",
-        {"item": item, "form": form, "events": item.events.select_related("by")},
+        {
+            "item": item,
+            "form": form,
+            "events": item.events.select_related("by"),
+            "template": work_kinds[item.kind].template,
+        },
     )

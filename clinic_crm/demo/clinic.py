@@ -5,14 +5,17 @@ Everything is made once and then left alone, so what a clinic has changed stays.
 
 import secrets
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.utils import timezone
 
-from accounts.models import Clinician, Site, StaffedHours, User, Weekday
+from accounts.models import Clinician, Duty, Site, StaffedHours, User, Weekday
 from accounts.roles import Role
 from appointments.models import BookableHours, CadenceStep, VisitType
+from clinic_crm.demo.people import STAFF_NUMBERS, phone
+from core.time import to_local, to_utc, zone
 
 SYSTEM = "demo"
 ZONE = "America/New_York"
@@ -24,6 +27,10 @@ AFTER_HOURS = (
 )
 EVERY_DAY = tuple(Weekday)
 WEEKDAYS = EVERY_DAY[:5]
+#: Days the duty roster is filled for, today among them.
+ROSTER_DAYS = 15
+#: The one of them on which nobody has thought of the other site.
+FORGOTTEN_DAY = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class _Staff:
     username: str
     name: str
     role: Role
+    phone: str = ""
     #: Of both sites, or of Harbour Clinic alone.
     both: bool = True
 
@@ -38,9 +46,9 @@ class _Staff:
 STAFF = (
     _Staff("femi", "Femi Adeyemi", Role.FRONT_DESK),
     # A patient of the other site is her way into emergency access.
-    _Staff("maya", "Maya Osei", Role.NURSE, both=False),
-    _Staff("rao", "Dr Anita Rao", Role.CLINICIAN),
-    _Staff("ada", "Ada Brandt", Role.MANAGER),
+    _Staff("maya", "Maya Osei", Role.NURSE, phone(STAFF_NUMBERS[0]), both=False),
+    _Staff("rao", "Dr Anita Rao", Role.CLINICIAN, phone(STAFF_NUMBERS[1])),
+    _Staff("ada", "Ada Brandt", Role.MANAGER, phone(STAFF_NUMBERS[2])),
     _Staff("otto", "Otto Lindqvist", Role.AUDITOR),
 )
 
@@ -128,6 +136,7 @@ def set_up_clinic() -> Clinic:
         for name, (login, hours) in CLINICIANS.items()
     }
     types = {one.name: _visit_type(one, clinicians) for one in TYPES}
+    _roster(harbour, north, staff)
     return Clinic(harbour, north, staff, clinicians, types, password)
 
 
@@ -156,7 +165,7 @@ def _staff(*sites: Site) -> tuple[dict[str, User], str]:
     for one in STAFF:
         user, created = User.objects.get_or_create(
             username=one.username,
-            defaults={"name": one.name},
+            defaults={"name": one.name, "phone": one.phone},
         )
         if created:
             if not settings.DEMO_PASSWORD:
@@ -167,6 +176,38 @@ def _staff(*sites: Site) -> tuple[dict[str, User], str]:
             user.sites.set(sites if one.both else sites[:1])
         staff[one.username] = user
     return staff, made_up
+
+
+def _roster(harbour: Site, north: Site, staff: dict[str, User]) -> None:
+    """Put Maya on duty by day and Dr Rao by night; all day at the other site."""
+    if Duty.objects.exists():
+        return
+    maya, rao, ada = (staff[login] for login in ("maya", "rao", "ada"))
+    today = to_local(timezone.now(), zone(ZONE)).date()
+    duties = []
+    for number in range(ROSTER_DAYS):
+        day = today + timedelta(days=number)
+        midnight, opens, closes, next_midnight = (
+            to_utc(datetime.combine(on, clock), zone(ZONE))
+            for on, clock in (
+                (day, time(0)),
+                (day, time(8)),
+                (day, time(17)),
+                (day + timedelta(days=1), time(0)),
+            )
+        )
+        spans = [
+            (harbour, rao, ada, midnight, opens),
+            (harbour, maya, rao, opens, closes),
+            (harbour, rao, ada, closes, next_midnight),
+        ]
+        if number != FORGOTTEN_DAY:
+            spans.append((north, rao, ada, midnight, next_midnight))
+        duties += [
+            Duty(site=site, user=user, backup=backup, starts_at=start, ends_at=end)
+            for site, user, backup, start, end in spans
+        ]
+    Duty.objects.bulk_create(duties)
 
 
 def _clinician(

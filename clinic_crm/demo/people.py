@@ -16,8 +16,11 @@ from core.text import words
 #: clinic's own; the cast has 0101 to 0125 to itself; 0190 is a sender nobody knows.
 STRANGER = "+16175550190"
 #: Left free for patients whom somebody adds while looking at the demo.
-FREE_NUMBERS = range(143, 150)
-_POOL = [n for n in range(126, 200) if n not in FREE_NUMBERS and n != 190]
+FREE_NUMBERS = range(143, 147)
+#: The mobiles of those who are on duty.
+STAFF_NUMBERS = range(147, 150)
+_TAKEN = {*FREE_NUMBERS, *STAFF_NUMBERS, 190}
+_POOL = [n for n in range(126, 200) if n not in _TAKEN]
 _MAIL_DOMAINS = ("example.com", "example.org", "example.net")
 
 

@@ -26,8 +26,8 @@ from clinic_crm.demo.stage import (
     unreached,
 )
 from core.sayings import say
-from messaging.inbound import red_flag_reason
 from messaging.models import Message, Notice
+from messaging.screening import red_flag_reason
 from messaging.texts import render
 from patients.models import Channel
 from worklist.models import WorkItem
@@ -54,7 +54,7 @@ def rosa_writes_of_danger(stage: Stage) -> Telling:
         )
         ledger.item(
             "red_flag",
-            red_flag_reason("hard to breathe", heard.message.body),
+            red_flag_reason(["hard to breathe"], heard.message.body),
             subject=heard.message,
             severity=WorkItem.Severity.RED,
             opened=at,

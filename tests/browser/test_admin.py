@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.roles import Role
 from accounts.ticks import beat
 from appointments.models import BookableHours, VisitType
+from messaging.models import Template
 from tests.factories import (
     SiteFactory,
     clinician,
@@ -40,6 +41,7 @@ def test_no_page_of_it_breaks_our_policy(tab: Page, ada: User, live_server) -> N
     hours = BookableHours.objects.create(
         clinician=doctor, site=site, weekday=0, opens="09:00", closes="17:00"
     )
+    words = Template.objects.latest("pk")
     beat("tick")
     enter(tab.context, ada, live_server.url)
     pages = [
@@ -57,6 +59,8 @@ def test_no_page_of_it_breaks_our_policy(tab: Page, ada: User, live_server) -> N
         reverse("admin:appointments_bookablehours_delete", args=[hours.pk]),
         reverse("admin:accounts_heartbeat_changelist"),
         reverse("admin:messaging_template_changelist"),
+        reverse("admin:messaging_template_change", args=[words.pk]),
+        reverse("admin:messaging_template_add"),
         reverse("admin:app_list", args=["accounts"]),
     ]
     for path in pages:

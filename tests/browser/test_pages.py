@@ -1,6 +1,7 @@
 """Every page as staff meet it: on desk and phone, light and dark, by keyboard."""
 
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -15,12 +16,16 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from accounts.drafts import save_draft
-from accounts.models import Job, User
+from accounts.models import Duty, Job, StaffedHours, User
 from accounts.policies import walk_addresses
 from accounts.roles import Role
 from appointments.links import make_visit_link
 from clinic_crm.views import server_error
-from messaging.models import Conversation, Message
+from messaging.duty import alert_now
+from messaging.duty.links import address_of
+from messaging.leave import leave_path
+from messaging.models import Conversation, DutyAlert, Message, Notice
+from messaging.tryout import send_test
 from patients.contact_points import add_contact_point
 from patients.flags import pin_flag
 from patients.forms.profile import SECTIONS
@@ -90,6 +95,9 @@ NO_PAGES = {
     "patients:not_the_same",
     "appointments:appointment_mark",
     "messaging:conversation_done",
+    "messaging:duty_take",
+    "messaging:operations_now",  # a part of operations
+    "messaging:operations_test_state",  # a part of operations_test
     "messaging:patient_conversation",
     "messaging:phone_messages",
     "messaging:twilio_inbound",
@@ -221,6 +229,54 @@ class Scene:
         self._jobs()
         self._emergencies()
         self._duplicates()
+        self._duty()
+        self._sending()
+
+    def _sending(self) -> None:
+        """One text of which nobody knows, one that failed, one that waits."""
+        now = timezone.now()
+        notice = Notice.objects.filter(about_patient=self.grace).earliest("pk")
+        Notice.objects.filter(pk=notice.pk).update(state="with_staff")
+        for state, fields in (
+            ("unknown", {"submitting_at": now, "why": "the worker was lost"}),
+            ("failed", {"why": "bad address", "error_code": "21614"}),
+            ("queued", {"why": "not at this hour"}),
+        ):
+            made = Message.objects.create(
+                direction="out",
+                patient=self.grace,
+                channel="sms",
+                address=GRACE,
+                body="Harbour Clinic: Grace, see you tomorrow.",
+                encoding="GSM-7",
+                state=state,
+                not_before=now + timedelta(hours=3),
+                at=now,
+                **fields,
+            )
+            if state == "unknown":
+                made.notices.add(notice)
+                self.unknown = made
+        send_test(user=self.ada, address="+16175550177")
+
+    def _duty(self) -> None:
+        """Maya is on duty and was told; Ben, who has no mobile, is her backup."""
+        now, site = timezone.now(), SiteFactory()
+        User.objects.filter(pk=self.maya.pk).update(phone="+16175550147")
+        self.ada.sites.add(site)
+        StaffedHours.objects.create(
+            site=site, weekday=now.weekday(), opens=time(8), closes=time(17)
+        )
+        self.duty = Duty.objects.create(
+            site=site,
+            user=self.maya,
+            backup=self.ben,
+            starts_at=now - timedelta(hours=1),
+            ends_at=now + timedelta(hours=1),
+        )
+        alert_now(self.items[0])
+        address = address_of(DutyAlert.objects.get(user=self.maya))
+        self.duty_link = "/d/" + address.split("/d/", 1)[1]
 
     def _duplicates(self) -> None:
         """Grace was taken in three times; two of the records were made one."""
@@ -364,6 +420,17 @@ class Scene:
             )
         ]
         claim_item(item_id=self.items[1].pk, by=self.femi)
+        self.letter = raise_item(
+            kind="letter",
+            severity=WorkItem.Severity.AMBER,
+            reason="Has not heard of the visit, and likes letters best.",
+            reason_places={"letter": "Harbour Clinic: Grace, your visit is Mon 7 Dec."},
+            subject_kind="scene",
+            subject_id=9,
+            dedupe_key="scene:letter",
+            due_at=now + timedelta(days=2),
+            patient=self.grace,
+        )
 
     def _jobs(self) -> None:
         """An import in each state, and the look through a list before it."""
@@ -599,11 +666,37 @@ class Scene:
                 at("messaging:conversation_detail", self.conversation.pk)
             ],
             "messaging:phone": [at("messaging:phone")],
+            "messaging:duty_list": [
+                at("messaging:duty_list"),
+                at("messaging:duty_list", who=self.ada),
+            ],
+            "messaging:duty_add": [at("messaging:duty_add", who=self.ada)],
+            "messaging:duty_edit": [
+                at("messaging:duty_edit", self.duty.pk, who=self.ada)
+            ],
+            "messaging:duty_alert": [(None, self.duty_link)],
+            **{
+                f"messaging:{name}": [at(f"messaging:{name}", who=self.ada)]
+                for name in (
+                    "operations",
+                    "operations_lately",
+                    "operations_promises",
+                    "operations_test",
+                )
+            },
+            "messaging:gateway_switch": [
+                at("messaging:gateway_switch", "simulated", who=self.ada)
+            ],
+            "messaging:unknown_message": [
+                at("messaging:unknown_message", self.unknown.pk, who=self.ada)
+            ],
             "links:enter": [(None, self.link)],
             "links:bye": [at("links:bye", who=None)],
+            "messaging:leave": [(None, leave_path(uuid.uuid4()))],
             "worklist:item_list": [at("worklist:item_list")],
             "worklist:item_close": [
-                at("worklist:item_close", item.pk) for item in self.items[:2]
+                at("worklist:item_close", item.pk)
+                for item in (*self.items[:2], self.letter)
             ],
         }
 

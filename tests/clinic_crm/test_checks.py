@@ -43,6 +43,17 @@ def test_all_set_it_starts(tmp_path):
         ({"EMAIL_GATEWAY": ""}, "EMAIL_GATEWAY is not named"),
         ({"SMS_GATEWAY": "pigeon"}, "SMS_GATEWAY is unknown"),
         ({"SMS_GATEWAY": "twilio"}, "without its account"),
+        ({"SMS_SEGMENT_PRICE": "free"}, "SMS_SEGMENT_PRICE is no price"),
+        ({"MAIL_IN_URL": "pop3://mail.example"}, "MAIL_IN_URL is no mailbox"),
+        ({"MAIL_IN_URL": "imap://mail.example"}, "in the clear"),
+        ({"MAIL_IN_ADDRESS": "clinic@example.org"}, "MAIL_IN_ADDRESS cannot"),
+        (
+            {
+                "MAIL_IN_URL": "imaps://mail.example",
+                "MAIL_IN_ADDRESS": f"{'x' * 24}@example.org",
+            },
+            "at most 23 letters",
+        ),
     ],
 )
 def test_what_is_missing_is_named(tmp_path, change, told):

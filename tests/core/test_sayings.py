@@ -64,7 +64,7 @@ def test_another_year_is_named(monday):
         ("", ""),
         ("refused (30006)", "rechazado (30006)"),
         ("not at this hour", "no a esta hora"),
-        ("wrong number", "wrong number"),
+        ("rang twice", "rang twice"),
         ("100% (sure)", "100% (sure)"),
     ],
 )

@@ -6,7 +6,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Heartbeat
-from core.sql import comes_after, count_up_to, delete_found, insert_objects
+from core.sql import (
+    comes_after,
+    count_up_to,
+    delete_found,
+    insert_objects,
+    update_rows,
+)
 from patients.models import Patient
 from tests.factories import patient
 
@@ -66,3 +72,27 @@ def test_counting_stops_where_it_is_told(django_assert_num_queries):
     with django_assert_num_queries(1):
         counts = count_up_to(3, mine, mine.filter(key="k1"), mine.filter(key="no"))
     assert counts == [3, 1, 0]
+
+
+def test_rows_get_values_of_their_own_and_some_that_all_get(django_assert_num_queries):
+    grace, leo, ana = patient(), patient("Leo"), patient("Ana")
+    rows = [
+        (grace.pk, "Gráce", date(1980, 2, 29), ["audio"]),
+        (leo.pk, "O'Leo; --", None, []),
+    ]
+    with django_assert_num_queries(1):
+        changed = update_rows(
+            Patient,
+            ("id", "given_name", "birth_date", "needs"),
+            rows,
+            language="es",
+            best_from=time(8, 30),
+        )
+    assert changed == 2
+    for who, (_pk, name, born, needs) in zip((grace, leo), rows, strict=True):
+        who.refresh_from_db()
+        assert (who.given_name, who.birth_date, who.needs) == (name, born, needs)
+        assert (who.language, who.best_from) == ("es", time(8, 30))
+    ana.refresh_from_db()
+    assert (ana.given_name, ana.language) == ("Ana", "en")
+    assert update_rows(Patient, ("id", "given_name"), []) == 0

@@ -15,6 +15,19 @@ def test_clean_leaves_what_people_write():
     assert clean("a\x00b\u202ec\ud800") == "abc"
     assert clean("line\nbreak\tand 👨‍👩‍👧") == "line\nbreak\tand 👨‍👩‍👧"
     assert clean("e\u0301") == "é"
+    assert clean("نوال \u200fعلي\u200e") == "نوال \u200fعلي\u200e"
+
+
+def test_clean_takes_what_no_honest_message_contains():
+    """Overrides and isolates of direction, controls of both sets, halves of letters."""
+    for letter in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\uffff":
+        assert clean(f"a{letter}b") == "ab"
+    for number in (0, 1, 8, 11, 27, 31, 127, 0x80, 0x90, 0x9F, 0xD800, 0xDFFF):
+        assert clean(f"a{chr(number)}b") == "ab"
+
+
+def test_clean_ends_lines_in_one_way():
+    assert clean("a\r\nb\rc\u2028d\u2029e\x85f") == "a\nb\nc\nd\ne\nf"
 
 
 @pytest.mark.parametrize(
