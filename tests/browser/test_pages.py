@@ -101,7 +101,9 @@ NO_PAGES = {
     "messaging:patient_conversation",
     "messaging:phone_messages",
     "messaging:twilio_inbound",
+    "messaging:twilio_inbound_bare",
     "messaging:twilio_status",
+    "messaging:twilio_status_bare",
     "worklist:item_claim",
 }
 #: Columns of a list as the page that corrects them shows them.
